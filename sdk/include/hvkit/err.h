@@ -6,6 +6,7 @@
  * quotes: "open disk 'a.img': no such file". The codes are gRPC's canonical ones, so every client knows them. */
 #ifndef HVKIT_ERR_H
 #define HVKIT_ERR_H
+#include <hvkit/clean.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -121,6 +122,7 @@ hv_err_free (struct hv_err *e)
   if (e != NULL)
     hv_err_api_of (e)->free (e);
 }
+HV_CLEAN_DEFINE (hv_err, struct hv_err, hv_err_free)
 
 /* "NOT_FOUND" for HV_E_NOT_FOUND, "OK" for 0, "UNKNOWN" for what is not in the list. Static text. */
 static inline const char *

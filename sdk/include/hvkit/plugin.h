@@ -288,7 +288,6 @@ hv_err_new (struct hv_host *h)
 {
   return h->api->err_new ();
 }
-HV_CLEAN_DEFINE (hv_err, struct hv_err, hv_err_free)
 
 static inline void *
 hv_alloc (struct hv_host *h, uint64_t size)
