@@ -77,7 +77,7 @@ call_decode_args (struct hv_call *c, struct hv_arena *arena, void **ret, struct 
   static const struct hv_record nothing = { .struct_size = sizeof nothing, .c_size = 1, .name = "no arguments", .fields = no_fields };
   if (c->request.args_msg != NULL)
     how.fds = hv_msg_fds (c->request.args_msg, &how.fd_count);
-  int r = hv_record_decode (rec != NULL ? rec : &nothing, call_args (c), &how, args, err);
+  int r = (c->route->method.flags & HV_CALL_RAW) ? 0 : hv_record_decode (rec != NULL ? rec : &nothing, call_args (c), &how, args, err);
   if (r < 0)
     return hv_err_wrap (err, r, "%s", c->route->name);
   *ret = args;

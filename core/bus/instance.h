@@ -181,6 +181,8 @@ struct hv_call {
   uint64_t args_size;
   uint8_t args_copy[];
 };
+/* Core-internal method flag: the handler reads call->request itself and may set call->reply_result (scripted instances in tests). */
+#define HV_CALL_RAW 0x80000000u
 void hv_call_ref (struct hv_call *);
 int hv_call_check_access (const struct hv_route *, uint32_t role, struct hv_err *);
 void hv_call_unref (struct hv_call *);
