@@ -318,7 +318,7 @@ hv_fake_call (struct hv_fake *f, const char *verb, const char *args_json, int *r
 static int
 scripted_run (void *self, struct hv_call *c, const void *args, void *result, struct hv_err *err)
 {
-  struct scripted *s = hv_container (c->route->instance->plugin.methods[0] == NULL ? NULL : c->route->instance->plugin.methods, struct scripted, methods);
+  struct scripted *s = hv_container (c->route->instance->plugin.methods, struct scripted, methods);
   struct hv_bin b = c->request.args_msg != NULL ? hv_msg_bytes (c->request.args_msg) : c->request.args;
   (void) self;
   (void) args;

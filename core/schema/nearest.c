@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* "did you mean": edit distance with transpositions; and the named patterns of text fields. */
+#include "core/schema/private.h"
+#include <string.h>
+
+#define WORD_MAX 64u
+
+static uint32_t
+least (uint32_t a, uint32_t b, uint32_t c)
+{
+  uint32_t m = a < b ? a : b;
+  return m < c ? m : c;
+}
+
+static uint32_t
+distance (const char *a, uint32_t n, const char *b, uint32_t m)
+{
+  uint32_t two[WORD_MAX + 1], one[WORD_MAX + 1], row[WORD_MAX + 1];
+  for (uint32_t j = 0; j <= m; j++)
+    one[j] = two[j] = j;
+  for (uint32_t i = 1; i <= n; i++) {
+    row[0] = i;
+    for (uint32_t j = 1; j <= m; j++) {
+      row[j] = least (one[j] + 1, row[j - 1] + 1, one[j - 1] + (a[i - 1] != b[j - 1]));
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two[j - 2] + 1 < row[j])
+        row[j] = two[j - 2] + 1;
+    }
+    memcpy (two, one, sizeof one);
+    memcpy (one, row, sizeof row);
+  }
+  return one[m];
+}
+
+const char *
+hv_nearest (const char *word, uint64_t n, const char *const *names)
+{
+  const char *best = NULL;
+  if (n > WORD_MAX)
+    return NULL;
+  uint32_t limit = (uint32_t) n / 3 + 1, found = limit + 1;
+  for (; *names != NULL; names++) {
+    size_t m = strlen (*names);
+    if (m > WORD_MAX)
+      continue;
+    uint32_t d = distance (word, (uint32_t) n, *names, (uint32_t) m);
+    if (d < found) {
+      found = d;
+      best = *names;
+    }
+  }
+  return best;
+}
+
+static int
+label_char (char c)
+{
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* RFC 1123: letters, digits and inner dashes; dots between labels where they are allowed. */
+static int
+match_name (const char *s, size_t max, int dots)
+{
+  size_t n = strlen (s);
+  if (n == 0 || n > max)
+    return 0;
+  for (size_t i = 0; i < n; i++) {
+    int edge = i == 0 || i + 1 == n || s[i - 1] == '.' || s[i + 1] == '.';
+    if (label_char (s[i]) || (s[i] == '-' && !edge) || (dots && s[i] == '.' && !edge))
+      continue;
+    return 0;
+  }
+  return 1;
+}
+
+static int
+hex (char c)
+{
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* x stands for a hexadecimal digit. */
+static int
+match_shape (const char *s, const char *shape)
+{
+  for (; *shape != '\0'; s++, shape++)
+    if (*shape == 'x' ? !hex (*s) : *s != *shape)
+      return 0;
+  return *s == '\0';
+}
+
+int
+hv_pattern_match (const char *pattern, const char *text)
+{
+  if (pattern == NULL)
+    return 1;
+  if (strcmp (pattern, "name") == 0)
+    return match_name (text, 63, 0);
+  if (strcmp (pattern, "subdomain") == 0)
+    return match_name (text, 253, 1);
+  if (strcmp (pattern, "uuid") == 0)
+    return match_shape (text, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
+  if (strcmp (pattern, "mac") == 0)
+    return match_shape (text, "xx:xx:xx:xx:xx:xx");
+  return 0;
+}
