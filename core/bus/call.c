@@ -202,7 +202,7 @@ call_deliver (struct hv_task *t)
     call_refuse (c, HV_E_CANCELLED, "cancelled before it started");
   } else if (c->route->method.flags & HV_FAST) {
     call_run_fast (c);
-  } else if ((c->fiber = hv_fiber_start (i, c->route->name, c, call_run, NULL, NULL)) == NULL) {
+  } else if (hv_fiber_start (i, c->route->name, c, call_run, NULL, NULL) == NULL) { /* else it may be answered and gone by now */
     call_refuse (c, HV_E_RESOURCE_EXHAUSTED, "too many calls are running");
   }
 }
