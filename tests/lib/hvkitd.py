@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A private hvkitd for a test: its own directories, its own socket, and a cleanup that ends only what this test started.
+
+    d = Daemon()                                    # every plugin that was built
+    d = Daemon(plugins=["disk-raw"])                # some of them
+    d = Daemon(manifests={"x": {...}}, core={...})  # exactly these
+    d.start(); d.rpc().call("bus.ping"); d.kill(); d.start(); d.cleanup()
+
+HVKIT_BUILD names the build directory."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from rpc import Rpc
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+
+
+def build_dir():
+    return pathlib.Path(os.environ.get("HVKIT_BUILD", TOP / "build/dev")).resolve()
+
+
+def until(what, fn, timeout=30, step=0.01):
+    """Polls fn until it is true; the one bounded wait of all tests."""
+    end = time.monotonic() + timeout
+    while True:
+        value = fn()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {timeout} s")
+        time.sleep(step)
+
+
+class Daemon:
+    def __init__(self, plugins=None, manifests=None, core=None, log="info", backend=None):
+        self.build = build_dir()
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hvkit-"))
+        self.manifest_dir = self.dir / "manifests"
+        self.manifest_dir.mkdir()
+        self.socket = self.dir / "hvkit.sock"
+        self.state, self.run = self.dir / "state", self.dir / "run"
+        self.log_path = self.dir / "log"
+        self.log_spec = log
+        self.process, self.clients = None, []
+        if manifests is None:
+            manifests = {}
+            for path in sorted((self.build / "plugins/manifests").glob("*.json")):
+                if plugins is None or path.stem in plugins:
+                    manifests[path.stem] = json.loads(path.read_text())
+            if backend and "vmi" in manifests:
+                manifests["vmi"].setdefault("config", {})["backend"] = backend
+        for name, m in manifests.items():
+            self.manifest(name, m)
+        if core:
+            self.manifest("core", core)
+
+    def manifest(self, name, content):
+        text = content if isinstance(content, str) else json.dumps(content, indent=2)
+        (self.manifest_dir / f"{name}.json").write_text(text)
+
+    def argv(self, *more):
+        return [str(self.build / "core/hvkitd"), "--manifests", str(self.manifest_dir), "--socket", str(self.socket), "--state-dir", str(self.state),
+                "--run-dir", str(self.run), "--plugin-dir", str(self.build / "plugins/lib"), "--log", self.log_spec, *more]
+
+    # --- life ---
+
+    def spawn(self):
+        self.process = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.log_path, "ab"))
+
+    def start(self, timeout=60):
+        self.spawn()
+        until("the daemon's socket", lambda: self.socket.exists() or self.process.poll() is not None, timeout)
+        if self.process.poll() is not None:
+            raise AssertionError(f"hvkitd ended with {self.process.returncode}:\n{self.log()}")
+        return self
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def threads(self):
+        return [int(t) for t in os.listdir(f"/proc/{self.pid}/task")]
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def stop(self, timeout=30):
+        """SIGTERM; returns the exit code."""
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"hvkitd did not stop on SIGTERM within {timeout} s:\n{self.log()[-4000:]}") from None
+
+    def kill(self):
+        """kill -9, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    # --- what it did ---
+
+    def rpc(self, **more):
+        client = Rpc(self.socket, **more)
+        self.clients.append(client)
+        return client
+
+    def cli(self, *args, check=True, timeout=120, input=None, env=None):
+        r = subprocess.run([str(self.build / "cli/hvkit"), "--socket", str(self.socket), *args], capture_output=True, text=True, timeout=timeout,
+                           input=input, env={**os.environ, **(env or {})})
+        if check and r.returncode != 0:
+            raise AssertionError(f"hvkit {' '.join(args)}: exit {r.returncode}\n{r.stdout}{r.stderr}\n--- log ---\n{self.log()[-4000:]}")
+        return r
+
+    def machines(self):
+        """Processes whose command line names our run directory: QEMUs that we started, whoever their parent is now."""
+        pids = []
+        for p in pathlib.Path("/proc").iterdir():
+            if not p.name.isdigit() or int(p.name) in (os.getpid(), self.process.pid if self.process else 0):
+                continue
+            try:
+                argv = (p / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if re.search(rb"qemu-system", argv[0]) and any(os.fsencode(str(self.run)) in a for a in argv):
+                pids.append(int(p.name))
+        return pids
+
+    def left_behind(self):
+        """Files under the run directory but directories, and processes: what should be nothing after a delete and a stop."""
+        files = [str(f) for f in self.run.rglob("*") if not f.is_dir()] if self.run.exists() else []
+        return files + [f"process {p}" for p in self.machines()]
+
+    def cleanup(self):
+        for c in self.clients:
+            c.close()
+        try:
+            if self.process is not None and self.process.poll() is None:
+                self.stop()
+        finally:
+            for pid in self.machines():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            if os.environ.get("HVKIT_KEEP") is None:
+                shutil.rmtree(self.dir, ignore_errors=True)
