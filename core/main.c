@@ -312,7 +312,7 @@ open_socket (struct daemon *d, struct hv_err *err)
   int r = hv_rpc_new (d->bus, d->socket, &d->rpc_config, &d->rpc, err);
   if (r < 0)
     return r;
-  struct hv_bus_hooks hooks = { .plugins = hv_supervisor_describe, .arg = d->supervisor, .request_bytes = d->rpc_config.request_bytes,
+  struct hv_bus_hooks hooks = { .plugins = hv_supervisor_describe, .plugins_arg = d->supervisor, .stats = hv_rpc_stats, .stats_arg = d->rpc, .request_bytes = d->rpc_config.request_bytes,
                                 .answer_bytes = d->rpc_config.answer_bytes };
   hv_bus_set_hooks (d->bus, &hooks);
   hv_log_line ("main", HV_LOG_NOTICE, "hvkitd " HV_VERSION " listens at '%s'", d->socket);

@@ -94,7 +94,7 @@ struct hv_peer {
 struct hv_bus_hooks {
   void (*plugins) (void *arg, struct hv_pack *); /* packs the array of bus.plugins */
   void (*stats) (void *arg, struct hv_pack *);   /* packs a map: the RPC server's counters */
-  void *arg;
+  void *plugins_arg, *stats_arg;
   uint64_t request_bytes, answer_bytes;
 };
 extern const struct hv_plugin hv_bus_plugin;

@@ -173,7 +173,7 @@ bus_plugins (void *self, struct hv_call *c, const void *args, void *result, stru
   (void) self;
   (void) args;
   if (b->hooks.plugins != NULL)
-    b->hooks.plugins (b->hooks.arg, &p);
+    b->hooks.plugins (b->hooks.plugins_arg, &p);
   else
     hv_pack_array (&p, 0);
   return pack_to_any (c, &p, &r->items, err);
@@ -318,7 +318,7 @@ bus_stats (void *self, struct hv_call *c, const void *args, void *result, struct
   hv_bus_each_instance (b, stats_instance, &d);
   hv_pack_array_close (&d.pack, list, d.count);
   if (b->hooks.stats != NULL) {
-    b->hooks.stats (b->hooks.arg, &rpc);
+    b->hooks.stats (b->hooks.stats_arg, &rpc);
     r->has.rpc = pack_to_any (c, &rpc, &r->rpc, err) == 0;
   }
   return pack_to_any (c, &d.pack, &r->methods, err);

@@ -72,7 +72,8 @@ class Daemon:
     # --- life ---
 
     def spawn(self):
-        self.process = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.log_path, "ab"))
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
 
     def start(self, timeout=60):
         self.spawn()
