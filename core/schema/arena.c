@@ -9,7 +9,7 @@
 struct hv_arena_chunk {
   struct hv_arena_chunk *next;
   uint64_t size, used, base; /* base: used_total when it was made */
-  _Alignas (16) uint8_t data[];
+  _Alignas(16) uint8_t data[];
 };
 
 void *

@@ -37,9 +37,12 @@ describe_words (const char *const *words, struct hv_pack *p)
 }
 
 static void
-describe_field (const struct hv_field *f, struct hv_pack *p)
+describe_field (const struct hv_field *given, struct hv_pack *p)
 {
-  static const char *const types[] = { "?", "bool", "i64", "u32", "u64", "f64", "str", "bin", "enum", "record", "records", "strs", "map", "any", "fd" };
+  struct hv_field room;
+  const struct hv_field *f = hv_field_get (given, &room);
+  static const char *const types[]
+      = { "?", "bool", "i64", "u32", "u64", "f64", "str", "bin", "enum", "record", "records", "strs", "map", "any", "fd" };
   uint32_t n = 2;
   uint64_t map = hv_pack_map_open (p);
   hv_pack_str (p, "name");
@@ -50,11 +53,11 @@ describe_field (const struct hv_field *f, struct hv_pack *p)
   describe_flags (f->flags, p);
   n++;
   text (p, "doc", f->doc, &n);
-  text (p, "default", FIELD (f, def), &n);
-  text (p, "unit", FIELD (f, unit), &n);
-  text (p, "pattern", FIELD (f, pattern), &n);
-  text (p, "since", FIELD (f, since), &n);
-  if (FIELD (f, min) != 0 || FIELD (f, umin) != 0) {
+  text (p, "default", f->def, &n);
+  text (p, "unit", f->unit, &n);
+  text (p, "pattern", f->pattern, &n);
+  text (p, "since", f->since, &n);
+  if (f->min != 0 || f->umin != 0) {
     hv_pack_str (p, "min");
     if (f->type == HV_T_I64)
       hv_pack_i64 (p, f->min);
@@ -62,17 +65,17 @@ describe_field (const struct hv_field *f, struct hv_pack *p)
       hv_pack_u64 (p, f->umin);
     n++;
   }
-  if (FIELD (f, max) != 0) {
+  if (f->max != 0) {
     hv_pack_str (p, "max");
     hv_pack_u64 (p, f->max);
     n++;
   }
-  if (FIELD (f, words) != NULL) {
+  if (f->words != NULL) {
     hv_pack_str (p, "words");
     describe_words (f->words, p);
     n++;
   }
-  if (FIELD (f, record) != NULL) {
+  if (f->record != NULL) {
     hv_pack_str (p, "record");
     hv_record_describe (f->record, p);
     n++;

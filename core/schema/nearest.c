@@ -37,13 +37,14 @@ hv_nearest (const char *word, uint64_t n, const char *const *names)
   const char *best = NULL;
   if (n > WORD_MAX)
     return NULL;
-  uint32_t limit = (uint32_t) n / 3 + 1, found = limit + 1;
+  uint32_t found = (uint32_t) n / 3 + 2;
   for (; *names != NULL; names++) {
     size_t m = strlen (*names);
     if (m > WORD_MAX)
       continue;
     uint32_t d = distance (word, (uint32_t) n, *names, (uint32_t) m);
-    if (d < found) {
+    /* a word of which nothing stayed is not near */
+    if (d < found && d < (n > m ? n : m)) {
       found = d;
       best = *names;
     }
@@ -89,18 +90,51 @@ match_shape (const char *s, const char *shape)
   return *s == '\0';
 }
 
+static int
+is_name (const char *s)
+{
+  return match_name (s, 63, 0);
+}
+
+static int
+is_subdomain (const char *s)
+{
+  return match_name (s, 253, 1);
+}
+
+static int
+is_uuid (const char *s)
+{
+  return match_shape (s, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
+}
+
+static int
+is_mac (const char *s)
+{
+  return match_shape (s, "xx:xx:xx:xx:xx:xx");
+}
+
+static const struct {
+  const char *name;
+  int (*match) (const char *);
+} patterns[] = { { "name", is_name }, { "subdomain", is_subdomain }, { "uuid", is_uuid }, { "mac", is_mac } };
+
+int
+hv_pattern_known (const char *pattern)
+{
+  for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+    if (strcmp (patterns[i].name, pattern) == 0)
+      return 1;
+  return 0;
+}
+
 int
 hv_pattern_match (const char *pattern, const char *text)
 {
   if (pattern == NULL)
     return 1;
-  if (strcmp (pattern, "name") == 0)
-    return match_name (text, 63, 0);
-  if (strcmp (pattern, "subdomain") == 0)
-    return match_name (text, 253, 1);
-  if (strcmp (pattern, "uuid") == 0)
-    return match_shape (text, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
-  if (strcmp (pattern, "mac") == 0)
-    return match_shape (text, "xx:xx:xx:xx:xx:xx");
+  for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+    if (strcmp (patterns[i].name, pattern) == 0)
+      return patterns[i].match (text);
   return 0;
 }

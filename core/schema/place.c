@@ -1,33 +1,50 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Paths in error texts: machine.disks[2].bus */
+/* Where in a document something is wrong: "machine.disks[2].bus". */
 #include "core/schema/private.h"
 #include <stdio.h>
-#include <string.h>
 
-static size_t
-place_print (const struct place *p, char *buf, size_t size)
+/* Appends and returns the new length, which stays below the size whatever the text. */
+HV_PRINTF (3, 4)
+static uint32_t
+append (char *text, uint32_t at, const char *fmt, ...)
 {
-  size_t n = p->up != NULL ? place_print (p->up, buf, size) : 0;
-  if (n >= size)
-    return n;
-  if (p->name == NULL)
-    return n + (size_t) snprintf (buf + n, size - n, "[%u]", p->index);
-  return n + (size_t) snprintf (buf + n, size - n, "%s%s", n > 0 ? "." : "", p->name);
+  va_list ap;
+  va_start (ap, fmt);
+  int n = vsnprintf (text + at, HV_PLACE_TEXT - at, fmt, ap);
+  va_end (ap);
+  return n < 0 || (uint32_t) n >= HV_PLACE_TEXT - at ? HV_PLACE_TEXT - 1 : at + (uint32_t) n;
+}
+
+static uint32_t
+print (const struct hv_place *p, char *text)
+{
+  uint32_t at = p->up != NULL ? print (p->up, text) : 0;
+  at = append (text, at, "%s%s", at > 0 ? "." : "", p->name);
+  return p->has_index ? append (text, at, "[%u]", p->index) : at;
+}
+
+void
+hv_place_text (const struct hv_place *p, const char *field, char ret[HV_PLACE_TEXT])
+{
+  ret[0] = '\0';
+  uint32_t at = p != NULL ? print (p, ret) : 0;
+  if (field != NULL)
+    (void) append (ret, at, "%s%s", at > 0 ? "." : "", field);
 }
 
 int
-place_error (const struct place *p, struct hv_err *err, int code, const char *fmt, ...)
+hv_place_fail (const struct hv_place *p, const char *field, int32_t code, struct hv_err *err, const char *fmt, ...)
 {
-  char path[512] = "", text[1024];
+  char path[HV_PLACE_TEXT], text[1024];
   va_list ap;
   if (err == NULL)
     return code;
-  if (p != NULL)
-    (void) place_print (p, path, sizeof path);
+  hv_place_text (p, field, path);
   va_start (ap, fmt);
   (void) vsnprintf (text, sizeof text, fmt, ap);
   va_end (ap);
   hv_err_set (err, code, "%s%s%s", path, path[0] != '\0' ? ": " : "", text);
-  hv_err_data (err, "path", path);
+  if (path[0] != '\0')
+    hv_err_data (err, "path", path);
   return code;
 }
