@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* hv_machine → the command line of QEMU. Pure: everything that has to be looked up on the node comes in. */
+#ifndef QMP_ARGV_H
+#define QMP_ARGV_H
+#include <hvkit/iface/hypervisor.h>
+#include <jansson.h>
+
+/* A growing argument vector. Zero-initialised is ready. Running out of memory sets `failed`; check once at the end. */
+struct qmp_argv {
+  char **items; /* NULL-terminated */
+  uint32_t count, capacity, failed;
+};
+void qmp_argv_add (struct qmp_argv *, const char *);
+HV_PRINTF (2, 3) void qmp_argv_addf (struct qmp_argv *, const char *fmt, ...);
+void qmp_argv_json (struct qmp_argv *, const char *option, json_t *); /* takes the reference; NULL is a failure */
+void qmp_argv_clear (struct qmp_argv *);
+#define qmp_argv_cleanup qmp_argv_clear
+
+/* Descriptors QEMU inherits, in this order from 3 on. A number of 0 means there is none. */
+struct qmp_fd_plan {
+  uint32_t monitor, agent, serial, serial_log, first_tap, count;
+};
+void qmp_fd_plan_make (const struct hv_machine *, struct qmp_fd_plan *ret);
+
+/* What the definition does not say. */
+struct qmp_argv_how {
+  const char *qemu;      /* argv[0] */
+  const char *accel;     /* kvm or tcg */
+  const char *vnc_path;  /* NULL without graphics */
+  uint32_t tb_size_mib;  /* translation buffer under tcg */
+  const uint8_t *direct; /* per disk: the file system takes O_DIRECT; decides cache auto */
+};
+
+/* Ids in QEMU of what later commands and events name. */
+#define QMP_ID_AGENT   "agent0"
+#define QMP_ID_BALLOON "balloon0"
+#define QMP_LAYERS_MAX 17u /* top and 16 below */
+
+/* The machine can be run by this backend; else UNIMPLEMENTED or INVALID_ARGUMENT with the path of the field. */
+int qmp_argv_check (const struct hv_machine *, const char *accel, struct hv_err *);
+/* Memory in MiB steps, as QEMU is given it. */
+uint64_t qmp_argv_memory (uint64_t bytes);
+int qmp_argv_make (const struct hv_machine *, const struct qmp_argv_how *, struct qmp_argv *ret, struct hv_err *);
+
+/* Parts. */
+struct qmp_pci {
+  uint32_t next; /* root port of the next device, from 1 */
+};
+#define QMP_NIC_PORTS 4u /* kept for network cards, plugged in later or now */
+void qmp_disks_args (const struct hv_machine *, const struct qmp_argv_how *, struct qmp_pci *, struct qmp_argv *);
+int qmp_disks_check (const struct hv_machine *, struct hv_err *);
+/* "disk3-0" → 3; -1 for what is no node of ours. */
+int qmp_disk_of_node (const char *node);
+void qmp_pci_place (struct qmp_pci *, json_t *device);
+uint32_t qmp_pci_ports (const struct hv_machine *);
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The plugin's own view: the instance, its VMs, and what its parts offer each other. Everything runs on the instance's
+ * thread; functions marked [coro] yield, so a VM that is used across them is held with a reference. */
+#ifndef QMP_QMP_H
+#define QMP_QMP_H
+#include "argv.h"
+#include "codec.h"
+#include "monitor.h"
+
+extern const char *const qmp_accel_words[];
+#define QMP_ACCEL_AUTO 0u
+#define QMP_ACCEL_KVM  1u
+#define QMP_ACCEL_TCG  2u
+
+#define QMP_CONFIG(F, T) \
+  F (T, STR, _, qemu, HV_PATH, "the emulator", .def = "/usr/bin/qemu-system-x86_64", .max = 4096) \
+  F (T, ENUM, qmp_accel, accel, 0, "auto tries KVM by running guest code; kvm and tcg pin it", .def = "auto") \
+  F (T, STR, _, kvm_probe, HV_PATH, "program that tries KVM; absent: hvkit-kvm-probe beside the plugin", .max = 4096) \
+  F (T, U32, _, uid, 0, "uid machines run as when they name none; 0: the daemon's own", .def = "0") \
+  F (T, U32, _, tb_size_mib, 0, "translation buffer of an emulated machine", .unit = "MiB", .def = "256", .umin = 8, .max = 4096) \
+  F (T, U32, _, start_ms, 0, "how long QEMU may take until its monitor is ready", .unit = "ms", .def = "30000", .umin = 100, \
+     .max = 600000) \
+  F (T, U32, _, command_ms, 0, "how long a monitor command may take", .unit = "ms", .def = "5000", .umin = 10, .max = 600000) \
+  F (T, U32, _, heartbeat_ms, 0, "a silent monitor is asked this often; two misses make the VM unreachable", .unit = "ms", \
+     .def = "10000", .umin = 20, .max = 600000) \
+  F (T, U32, _, quit_ms, 0, "how long QEMU may take to quit before it gets a signal", .unit = "ms", .def = "2000", .umin = 1, \
+     .max = 60000) \
+  F (T, U32, _, term_ms, 0, "how long after SIGTERM before SIGKILL", .unit = "ms", .def = "2000", .umin = 1, .max = 60000) \
+  F (T, U32, _, powerdown_ms, 0, "the power button is pressed again this often", .unit = "ms", .def = "5000", .umin = 100, \
+     .max = 600000) \
+  F (T, U32, _, adopt_ms, 0, "how long a restart waits for running VMs to answer", .unit = "ms", .def = "5000", .umin = 10, \
+     .max = 60000) \
+  F (T, U64, _, log_bytes, 0, "a log of a VM is cut back when it is longer", .unit = "bytes", .def = "4194304", .umin = 65536, \
+     .max = 1073741824)
+HV_RECORD_STRUCT (qmp_config, QMP_CONFIG);
+
+/* One document per VM: its definition and what it is doing. Written before a process is started, again with its pid before
+ * the guest may run, and at every later change of state. */
+#define QMP_DOCUMENT(F, T) \
+  F (T, REC, hv_machine, machine, HV_REQUIRED, "the definition, machine type pinned") \
+  F (T, ENUM, hv_vm_state, state, HV_REQUIRED, "last known state") \
+  F (T, STR, _, reason, 0, "of the state") \
+  F (T, STR, _, detail, 0, "of the state") \
+  F (T, U64, _, since_ms, 0, "of the state") \
+  F (T, BOOL, _, launched, 0, "a process was about to be started, or runs") \
+  F (T, BOOL, _, acknowledged, 0, "its start was completed: from here on it is never ended unasked") \
+  F (T, STR, _, boot_id, 0, "boot the process belongs to") \
+  F (T, U32, _, pid, 0, "process") \
+  F (T, U64, _, start_ticks, 0, "its start time, from /proc") \
+  F (T, STR, _, accel, 0, "kvm or tcg")
+HV_RECORD_STRUCT (qmp_document, QMP_DOCUMENT);
+
+struct qmp;
+
+/* A verdict on the node, kept across restarts. */
+#define QMP_NODE(F, T) \
+  F (T, STR, _, boot_id, 0, "boot in which the accelerator was tried") \
+  F (T, BOOL, _, kvm_works, 0, "KVM ran guest code") \
+  F (T, STR, _, kvm_reason, 0, "why not") \
+  F (T, STR, _, binary, 0, "identity of the emulator that was asked") \
+  F (T, STR, _, version, 0, "its version") \
+  F (T, STR, _, q35, 0, "what its alias q35 stands for") \
+  F (T, STRS, _, machines, 0, "its machine types")
+HV_RECORD_STRUCT (qmp_node, QMP_NODE);
+
+struct qmp_vm {
+  struct qmp *qmp;
+  uint32_t refs;
+  char *name, *uuid;
+  uint8_t *machine; /* the definition, encoded */
+  uint64_t machine_size;
+  /* of the definition, for list and get */
+  uint64_t memory_bytes;
+  uint32_t vcpus;
+  char *machine_type;
+  struct hv_pair *labels;
+  uint32_t label_count;
+  uint8_t has_console, has_vnc, has_agent;
+
+  uint32_t state;
+  char *reason, *detail;
+  uint64_t since_ms; /* wall clock */
+  uint64_t heard_ms; /* monotonic: QEMU last said something */
+  uint64_t unreachable_since_ms;
+  char *accel;
+
+  /* the process */
+  int32_t pid, pidfd;
+  uint64_t start_ticks;
+  uint8_t launched, acknowledged, agent_connected;
+  uint8_t stop_requested, shutdown_seen, by_guest, panicked, settling, saving, adopting, undefined, reachable_again;
+  struct hv_watch *exit_watch;
+  struct qmp_monitor *monitor;
+  uint32_t misses;
+  uint64_t heartbeat;             /* id of the one that is under way, or 0 */
+  uint64_t retry_ms, retry_at_ms; /* next attempt to connect again */
+  char *io_error;                 /* reason of the last failure that stopped the guest */
+
+  /* the agent's channel */
+  int agent_fd;
+  uint8_t agent_busy;
+  struct qmp_codec codec;
+
+  struct hv_cond *changed; /* woken by everything that happens to this VM */
+};
+
+struct qmp {
+  struct hv_host *host;
+  const struct qmp_config *config;
+  struct qmp_vm **vms; /* by name */
+  uint32_t vm_count, vm_capacity;
+  struct hv_timer *tick;
+  struct hv_cond *changed;
+  uint32_t adopting;
+
+  /* the node */
+  uint8_t node_known;
+  char *accel, *kvm_reason, *version, *q35, *node_failure;
+  uint8_t kvm_works, kvm_tried;
+  char **machines; /* NULL-terminated */
+};
+
+/* --- vm.c: objects and states --- */
+struct qmp_vm *qmp_vm_new (struct qmp *, const char *name, struct hv_err *);  /* added to the list; the list holds the reference */
+struct qmp_vm *qmp_vm_find (struct qmp *, const char *name, struct hv_err *); /* borrowed; NOT_FOUND */
+struct qmp_vm *qmp_vm_ref (struct qmp_vm *);
+void qmp_vm_unref (struct qmp_vm *);
+HV_CLEAN_DEFINE (qmp_vm, struct qmp_vm, qmp_vm_unref)
+void qmp_vm_remove (struct qmp_vm *); /* from the list */
+int qmp_vm_set_machine (struct qmp_vm *, const struct hv_machine *, struct hv_err *);
+int qmp_vm_machine (struct qmp_vm *, struct hv_machine *ret, struct hv_err *); /* decoded in the memory of the current call */
+/* The one place where a state changes: refuses what the table does not allow, publishes the rest. `detail` may be NULL. */
+void qmp_vm_set_state (struct qmp_vm *, uint32_t state, const char *reason, const char *detail);
+void qmp_vm_wake (struct qmp_vm *);
+int qmp_vm_alive (const struct qmp_vm *); /* has a process, as far as is known */
+/* Waits until `test` holds; DEADLINE_EXCEEDED, CANCELLED. [coro] */
+int qmp_vm_wait (struct qmp_vm *, int (*test) (const struct qmp_vm *), uint64_t timeout_ms, struct hv_err *);
+void qmp_vm_fill (const struct qmp_vm *, struct hv_vm *ret); /* borrows the VM's strings; console and VNC paths are the call's */
+int qmp_text_set (char **at, const char *value);
+uint64_t qmp_wall_ms (void);
+
+/* --- record.c --- */
+int qmp_record_save (struct qmp_vm *, struct hv_err *);   /* [coro] one writer per VM; returns when the disk has it */
+void qmp_record_save_later (struct qmp_vm *);             /* the same from a callback, in a coroutine of its own */
+int qmp_record_load (struct qmp *, struct hv_err *);      /* [coro] every VM */
+int qmp_record_delete (struct qmp_vm *, struct hv_err *); /* [coro] */
+
+/* --- process.c --- */
+int qmp_process_start_ticks (int32_t pid, uint64_t *ret);
+int qmp_process_has_uuid (int32_t pid, const char *uuid);
+int32_t qmp_process_find (const char *uuid, const char *name); /* a process started for this machine, or 0; uuid may be NULL */
+/* A pidfd of the process that was recorded, or NOT_FOUND when it is gone (or its number was given to another). */
+int qmp_process_open (int32_t pid, uint64_t start_ticks, const char *uuid, int32_t *ret_pidfd, struct hv_err *);
+int qmp_process_exit_status (int32_t pidfd, char *text,
+                             size_t size); /* 1 and "exit status 1", "signal 9 (Killed)"; 0: not ours to know */
+int qmp_process_cpu (int32_t pid, struct hv_cpu_stats *ret);
+int qmp_process_memory (int32_t pid, struct hv_memory_stats *ret);
+
+/* --- paths.c: the run directory of a VM --- */
+char *qmp_path (const struct qmp_vm *, const char *name); /* malloc'd; "" names the directory itself */
+int qmp_paths_make (struct qmp_vm *, uint32_t uid, struct hv_err *);
+void qmp_paths_remove (struct qmp_vm *, int keep_logs);
+int qmp_listen (const char *path, struct hv_err *);                    /* a listening socket, 0600 */
+int qmp_connect (const char *path, struct hv_err *);                   /* non-blocking */
+int qmp_log_open (struct qmp_vm *, const char *name, struct hv_err *); /* for writing at its end */
+char *qmp_log_tail (struct qmp_vm *, const char *name,
+                    uint32_t lines); /* malloc'd, printable, joined by " | "; NULL when there is none */
+void qmp_logs_trim (struct qmp_vm *);
+
+/* --- control.c: a VM's monitor --- */
+int qmp_control_open (struct qmp_vm *, int fd, struct hv_err *); /* takes the socket */
+void qmp_control_close (struct qmp_vm *);
+int qmp_control_ready (const struct qmp_vm *);
+/* Runs one command and waits for its reply. *ret (may be NULL) is the "return" and the caller's. DEADLINE_EXCEEDED for a
+ * command without side effect, UNKNOWN for one with; UNAVAILABLE when the monitor was lost. [coro] */
+int qmp_control_query (struct qmp_vm *, const char *command, json_t *args, json_t **ret, struct hv_err *);
+int qmp_control_change (struct qmp_vm *, const char *command, json_t *args, struct hv_err *);
+void qmp_control_post (struct qmp_vm *, const char *command); /* no answer wanted */
+/* Asks for the status and takes it over, without waiting. */
+void qmp_control_refresh (struct qmp_vm *);
+void qmp_control_heartbeat (struct qmp_vm *);
+void qmp_status_apply (struct qmp_vm *, const char *status);
+/* RUNNING and its like for what query-status says; *ret_reason is static. */
+uint32_t qmp_status_state (const char *status, const char **ret_reason);
+
+/* --- event.c --- */
+void qmp_event_handle (struct qmp_vm *, const char *name, const json_t *data);
+
+/* --- watch.c: the end of a process --- */
+int qmp_exit_watch (struct qmp_vm *, struct hv_err *); /* after pid and pidfd are set */
+void qmp_exit_forget (struct qmp_vm *);
+void qmp_kill (struct qmp_vm *, int signum);
+
+/* --- adopt.c --- */
+void qmp_adopt_all (struct qmp *);                    /* [coro] in parallel, waits at most config->adopt_ms */
+int qmp_adopt_one (struct qmp_vm *, struct hv_err *); /* [coro] */
+void qmp_adopt_later (struct qmp_vm *);               /* from a timer */
+
+/* --- node.c, accel.c: what can be run here --- */
+void qmp_node_begin (struct qmp *);                                                       /* starts finding out */
+int qmp_node_wait (struct qmp *, struct hv_err *);                                        /* [coro] until it is known */
+int qmp_accel_try (struct qmp *, uint8_t *ret_works, char **ret_reason, struct hv_err *); /* [coro] */
+
+/* --- files.c, taps.c: what the machine stands on [coro] --- */
+int qmp_files_probe (struct qmp *, const struct hv_machine *, uint8_t *ret_direct, int strict, struct hv_err *);
+int qmp_taps_open (struct qmp *, const struct hv_machine *, int32_t *fds, struct hv_err *);
+
+/* --- start.c, stop.c, agent.c --- */
+int qmp_launch (struct qmp_vm *, int paused, struct hv_err *); /* [coro] */
+int qmp_end (struct qmp_vm *, struct hv_err *);                /* [coro] the process is gone afterwards */
+int qmp_agent_exchange (struct qmp_vm *, const char *command, uint64_t timeout_ms, int answered, char **ret_reply,
+                        struct hv_err *); /* [coro] */
+void qmp_agent_close (struct qmp_vm *);
+int qmp_native_argv (struct qmp_vm *, const struct hv_machine *, int strict, struct qmp_argv *ret, struct hv_err *); /* [coro] */
+
+/* --- verbs --- */
+int qmp_probe (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_define (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_undefine (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_start (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_shutdown (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_stop (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_list (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_get (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_native (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_adopt (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_stats (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_agent_command (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_pause (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_resume (void *, struct hv_call *, const void *, void *, struct hv_err *);
+extern const struct hv_plugin qmp_plugin;
+#endif

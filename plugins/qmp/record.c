@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The durable document of each VM. */
+#include "qmp.h"
+#include <stdio.h>
+#include <string.h>
+
+HV_RECORD_TABLE (qmp_document, QMP_DOCUMENT, "a VM of this instance");
+
+#define KEY_PREFIX "vm."
+
+static int
+not_saving (const struct qmp_vm *vm)
+{
+  return !vm->saving;
+}
+
+static int
+record_put (struct qmp_vm *vm, struct hv_err *err)
+{
+  struct hv_host *h = vm->qmp->host;
+  char key[256];
+  struct qmp_document d = { .state = vm->state };
+  int r = qmp_vm_machine (vm, &d.machine, err);
+  if (r < 0)
+    return r;
+  d.has.machine = d.has.state = 1;
+  if (vm->reason != NULL)
+    HV_SET (&d, reason, vm->reason);
+  if (vm->detail != NULL)
+    HV_SET (&d, detail, vm->detail);
+  HV_SET (&d, since_ms, vm->since_ms);
+  HV_SET (&d, launched, vm->launched);
+  HV_SET (&d, acknowledged, vm->acknowledged);
+  HV_SET (&d, boot_id, h->api->info (h)->boot_id);
+  HV_SET (&d, pid, vm->pid > 0 ? (uint32_t) vm->pid : 0);
+  HV_SET (&d, start_ticks, vm->start_ticks);
+  if (vm->accel != NULL)
+    HV_SET (&d, accel, vm->accel);
+  (void) snprintf (key, sizeof key, KEY_PREFIX "%s", vm->name);
+  return h->api->store_put (h, key, &qmp_document_record, &d, err);
+}
+
+/* Writers take turns, and each writes what is true when its turn comes: the newest state is always the last on disk. */
+int
+qmp_record_save (struct qmp_vm *vm, struct hv_err *err)
+{
+  while (vm->saving) {
+    int r = qmp_vm_wait (vm, not_saving, 60000, err);
+    if (r < 0)
+      return hv_err_wrap (err, r, "record of VM '%s'", vm->name);
+  }
+  if (vm->undefined)
+    return 0;
+  vm->saving = 1;
+  int r = record_put (vm, err);
+  vm->saving = 0;
+  qmp_vm_wake (vm);
+  return r < 0 ? hv_err_wrap (err, r, "record of VM '%s'", vm->name) : 0;
+}
+
+static void
+save_run (void *self, void *arg)
+{
+  HV_CLEAN (qmp_vm) struct qmp_vm *vm = arg;
+  HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->qmp->host);
+  (void) self;
+  if (qmp_record_save (vm, err) < 0)
+    hv_log (vm->qmp->host, HV_LOG_ERROR, "%s", hv_err_message (err));
+}
+
+void
+qmp_record_save_later (struct qmp_vm *vm)
+{
+  if (hv_go (vm->qmp->host, "save", save_run, qmp_vm_ref (vm)) < 0)
+    qmp_vm_unref (vm);
+}
+
+int
+qmp_record_delete (struct qmp_vm *vm, struct hv_err *err)
+{
+  struct hv_host *h = vm->qmp->host;
+  char key[256];
+  while (vm->saving) {
+    int r = qmp_vm_wait (vm, not_saving, 60000, err);
+    if (r < 0)
+      return r;
+  }
+  (void) snprintf (key, sizeof key, KEY_PREFIX "%s", vm->name);
+  return h->api->store_delete (h, key, err);
+}
+
+/* --- reading them all --- */
+
+static int
+record_take (struct qmp_vm *vm, const struct qmp_document *d, struct hv_err *err)
+{
+  struct hv_host *h = vm->qmp->host;
+  if (qmp_vm_set_machine (vm, &d->machine, err) < 0 || qmp_text_set (&vm->reason, d->reason) < 0
+      || qmp_text_set (&vm->detail, d->detail) < 0 || qmp_text_set (&vm->accel, d->accel) < 0)
+    return HV_E_RESOURCE_EXHAUSTED;
+  vm->state = d->state;
+  vm->since_ms = d->since_ms;
+  vm->launched = d->launched;
+  vm->acknowledged = d->acknowledged;
+  vm->pid = (int32_t) d->pid;
+  vm->start_ticks = d->start_ticks;
+  if (vm->launched && (d->boot_id == NULL || strcmp (d->boot_id, h->api->info (h)->boot_id) != 0)) {
+    /* the machine that ran it has gone through a reboot since */
+    vm->launched = vm->acknowledged = 0;
+    vm->pid = 0;
+    vm->start_ticks = 0;
+    qmp_vm_set_state (vm, HV_VM_STOPPED, "node_rebooted", NULL);
+    qmp_record_save_later (vm);
+  }
+  return 0;
+}
+
+static int
+record_load_one (struct qmp *q, const char *key, struct hv_err *err)
+{
+  struct hv_host *h = q->host;
+  struct qmp_document d;
+  struct qmp_vm *vm = qmp_vm_new (q, key + strlen (KEY_PREFIX), err);
+  if (vm == NULL)
+    return HV_E_RESOURCE_EXHAUSTED;
+  memset (&d, 0, sizeof d);
+  int r = h->api->store_get (h, key, &qmp_document_record, &d, err);
+  if (r == 0)
+    r = record_take (vm, &d, err);
+  if (r < 0) {
+    hv_log (h, HV_LOG_ERROR, "VM '%s': %s", vm->name, hv_err_message (err));
+    qmp_vm_set_state (vm, HV_VM_UNKNOWN, "record_unreadable", hv_err_message (err));
+  }
+  return r == HV_E_CANCELLED ? r : 0;
+}
+
+int
+qmp_record_load (struct qmp *q, struct hv_err *err)
+{
+  struct hv_host *h = q->host;
+  struct hv_strs keys = { 0 };
+  int r = h->api->store_list (h, &keys, err);
+  for (uint32_t i = 0; r == 0 && i < keys.count; i++) {
+    if (strncmp (keys.items[i], KEY_PREFIX, strlen (KEY_PREFIX)) != 0)
+      continue;
+    HV_CLEAN (hv_err) struct hv_err *one = hv_err_new (h);
+    uint64_t mark = h->api->scope_mark (h);
+    r = record_load_one (q, keys.items[i], one);
+    h->api->scope_release (h, mark);
+    if (r < 0)
+      (void) hv_err_set (err, r, "%s", hv_err_message (one));
+  }
+  return r;
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The verbs that are not an adventure: define, undefine, list, get, native, adopt, start, pause, resume, stats, probe. */
+#include "qmp.h"
+#include <stdio.h>
+#include <string.h>
+
+static struct qmp_vm *
+vm_hold (struct qmp *q, const char *name, struct hv_err *err)
+{
+  struct qmp_vm *vm = qmp_vm_find (q, name, err);
+  return vm != NULL ? qmp_vm_ref (vm) : NULL;
+}
+
+/* --- define, undefine --- */
+
+static int
+define_check (struct qmp *q, const struct hv_define_args *a, struct hv_err *err)
+{
+  if (strcmp (a->vm, a->machine.name) != 0)
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "vm '%s' and machine.name '%s' differ", a->vm, a->machine.name);
+  int r = qmp_node_wait (q, err);
+  if (r == 0)
+    r = qmp_argv_check (&a->machine, q->accel, err);
+  for (uint32_t i = 0; r == 0 && i < q->vm_count; i++)
+    if (q->vms[i]->uuid != NULL && strcasecmp (q->vms[i]->uuid, a->machine.uuid) == 0 && strcmp (q->vms[i]->name, a->vm) != 0)
+      return hv_err_set (err, HV_E_ALREADY_EXISTS, "machine.uuid '%s' is that of VM '%s'", a->machine.uuid, q->vms[i]->name);
+  return r;
+}
+
+/* A record that cannot be read says nothing about a process, so the processes are asked. */
+static int
+may_replace (struct qmp_vm *vm, struct hv_err *err)
+{
+  int32_t pid = vm->state == HV_VM_UNKNOWN ? qmp_process_find (NULL, vm->name) : 0;
+  if (pid > 0)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s': its record cannot be read, and process %d runs it", vm->name,
+                       (int) pid);
+  if (vm->launched || qmp_vm_alive (vm))
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
+  return 0;
+}
+
+static void
+announce (struct qmp_vm *vm, const char *reason, int undefined)
+{
+  HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->qmp->host);
+  struct hv_lifecycle e = { .vm = vm->name };
+  HV_SET (&e, state, vm->state);
+  HV_SET (&e, reason, reason);
+  if (undefined)
+    HV_SET (&e, undefined, 1);
+  if (hv_publish (vm->qmp->host, "lifecycle", &e, err) < 0)
+    hv_log (vm->qmp->host, HV_LOG_WARNING, "VM '%s': event lost: %s", vm->name, hv_err_message (err));
+}
+
+static int
+define_take (struct qmp_vm *vm, const struct hv_define_args *a, struct hv_err *err)
+{
+  struct qmp *q = vm->qmp;
+  struct hv_machine m = a->machine;
+  if (strcmp (m.machine, "q35") == 0 && q->q35 != NULL)
+    HV_SET (&m, machine, q->q35); /* pinned: the guest's hardware does not change with the package */
+  m.memory_bytes = qmp_argv_memory (m.memory_bytes);
+  int r = qmp_vm_set_machine (vm, &m, err);
+  if (r == 0 && vm->state == HV_VM_UNKNOWN)
+    qmp_vm_set_state (vm, HV_VM_STOPPED, "defined", NULL);
+  else if (r == 0)
+    r = qmp_text_set (&vm->reason, "defined");
+  return r == 0 ? qmp_record_save (vm, err) : r;
+}
+
+int
+qmp_define (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct qmp *q = self;
+  const struct hv_define_args *a = args;
+  (void) call;
+  int r = define_check (q, a, err);
+  if (r < 0)
+    return hv_err_wrap (err, r, "define VM '%s'", a->vm);
+  struct qmp_vm *found = qmp_vm_find (q, a->vm, NULL);
+  if (found != NULL && !a->replace)
+    return hv_err_set (err, HV_E_ALREADY_EXISTS, "VM '%s' is defined already", a->vm);
+  if (found != NULL && (r = may_replace (found, err)) < 0)
+    return r;
+  struct qmp_vm *listed = found != NULL ? found : qmp_vm_new (q, a->vm, err);
+  if (listed == NULL)
+    return HV_E_RESOURCE_EXHAUSTED;
+  HV_CLEAN (qmp_vm) struct qmp_vm *vm = qmp_vm_ref (listed);
+  r = define_take (vm, a, err);
+  if (r < 0 && found == NULL)
+    qmp_vm_remove (vm);
+  if (r < 0)
+    return hv_err_wrap (err, r, "define VM '%s'", a->vm);
+  announce (vm, "defined", 0);
+  qmp_vm_fill (vm, result);
+  return 0;
+}
+
+int
+qmp_undefine (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  const struct hv_vm_ref *a = args;
+  HV_CLEAN (qmp_vm) struct qmp_vm *vm = vm_hold (self, a->vm, err);
+  (void) call;
+  (void) result;
+  int r = vm == NULL ? HV_E_NOT_FOUND : may_replace (vm, err);
+  if (r == 0)
+    r = qmp_record_delete (vm, err);
+  if (r < 0)
+    return r;
+  if (vm->uuid != NULL)
+    qmp_paths_remove (vm, 0);
+  announce (vm, "undefined", 1);
+  qmp_vm_remove (vm);
+  return 0;
+}
+
+/* --- reading --- */
+
+int
+qmp_list (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct qmp *q = self;
+  const struct hv_list_args *a = args;
+  struct hv_vm_list *ret = result;
+  uint32_t at = 0;
+  (void) call;
+  while (HV_HAS (a, continue_from) && at < q->vm_count && strcmp (q->vms[at]->name, a->continue_from) <= 0)
+    at++;
+  uint32_t n = q->vm_count - at < a->limit ? q->vm_count - at : a->limit;
+  ret->items.items = hv_alloc (q->host, ((uint64_t) n + 1) * sizeof *ret->items.items);
+  if (ret->items.items == NULL)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  for (; ret->items.count < n; ret->items.count++)
+    qmp_vm_fill (q->vms[at + ret->items.count], &ret->items.items[ret->items.count]);
+  if (at + n < q->vm_count)
+    HV_SET (ret, continue_from, q->vms[at + n - 1]->name);
+  q->host->api->cursor (q->host, &ret->epoch, &ret->seq);
+  ret->has.epoch = ret->has.seq = 1;
+  return 0;
+}
+
+int
+qmp_get (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  const struct hv_vm_ref *a = args;
+  struct qmp_vm *vm = qmp_vm_find (self, a->vm, err);
+  (void) call;
+  if (vm == NULL)
+    return HV_E_NOT_FOUND;
+  qmp_vm_fill (vm, result);
+  return 0;
+}
+
+int
+qmp_native (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  const struct hv_vm_ref *a = args;
+  struct hv_native *ret = result;
+  struct hv_machine m;
+  struct qmp_argv argv = { 0 };
+  HV_CLEAN (qmp_vm) struct qmp_vm *vm = vm_hold (self, a->vm, err);
+  (void) call;
+  int r = vm == NULL ? HV_E_NOT_FOUND : qmp_node_wait (self, err);
+  if (r == 0)
+    r = qmp_vm_machine (vm, &m, err);
+  if (r == 0)
+    r = qmp_native_argv (vm, &m, 0, &argv, err);
+  if (r < 0)
+    return r;
+  const char **items = hv_alloc (vm->qmp->host, (uint64_t) argv.count * sizeof *items);
+  for (uint32_t i = 0; items != NULL && i < argv.count; i++)
+    items[i] = hv_strdup (vm->qmp->host, argv.items[i]);
+  ret->format = "argv";
+  if (items != NULL)
+    HV_SET (ret, argv, ((struct hv_strs){ items, argv.count }));
+  qmp_argv_clear (&argv);
+  return items != NULL ? 0 : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+int
+qmp_adopt (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  const struct hv_vm_ref *a = args;
+  HV_CLEAN (qmp_vm) struct qmp_vm *vm = vm_hold (self, a->vm, err);
+  (void) call;
+  if (vm == NULL)
+    return HV_E_NOT_FOUND;
+  int r = qmp_control_ready (vm) ? 0 : qmp_adopt_one (vm, err);
+  qmp_vm_fill (vm, result);
+  return r;
+}
+
+/* --- running --- */
+
+int
+qmp_start (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  const struct hv_start_args *a = args;
+  HV_CLEAN (qmp_vm) struct qmp_vm *vm = vm_hold (self, a->vm, err);
+  (void) call;
+  if (vm == NULL)
+    return HV_E_NOT_FOUND;
+  if (vm->launched || qmp_vm_alive (vm) || (vm->state != HV_VM_STOPPED && vm->state != HV_VM_CRASHED))
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
+  int r = qmp_launch (vm, a->paused, err);
+  qmp_vm_fill (vm, result);
+  return r;
+}
+
+/* Takes over what the monitor says now, so that the answer and what list shows next are the same. */
+static int
+settle (struct qmp_vm *vm, struct hv_err *err)
+{
+  HV_CLEAN (json) json_t *status = NULL;
+  int r = qmp_control_query (vm, "query-status", NULL, &status, err);
+  if (r < 0)
+    return r;
+  qmp_status_apply (vm, qmp_json_str (status, "status", "other"));
+  return qmp_record_save (vm, err);
+}
+
+static int
+change (struct qmp *q, const char *name, const char *command, const uint32_t *from, uint32_t to, void *result, struct hv_err *err)
+{
+  HV_CLEAN (qmp_vm) struct qmp_vm *vm = vm_hold (q, name, err);
+  int allowed = 0, r = 0;
+  if (vm == NULL)
+    return HV_E_NOT_FOUND;
+  for (; *from != HV_VM_STATES; from++)
+    allowed |= vm->state == *from;
+  if (!allowed && vm->state != to)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
+  if (vm->state != to)
+    r = qmp_control_change (vm, vm->state == HV_VM_SUSPENDED ? "system_wakeup" : command, NULL, err);
+  if (r == 0)
+    r = settle (vm, err);
+  if (r == 0 && vm->state != to && vm->state != HV_VM_STOPPING)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s (%s) after %s", vm->name, hv_vm_state_words[vm->state],
+                       vm->reason != NULL ? vm->reason : "", command);
+  qmp_vm_fill (vm, result);
+  return r;
+}
+
+int
+qmp_pause (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  static const uint32_t from[] = { HV_VM_RUNNING, HV_VM_STOPPING, HV_VM_STATES };
+  (void) call;
+  return change (self, ((const struct hv_vm_ref *) args)->vm, "stop", from, HV_VM_PAUSED, result, err);
+}
+
+int
+qmp_resume (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  static const uint32_t from[] = { HV_VM_PAUSED, HV_VM_SUSPENDED, HV_VM_STATES };
+  (void) call;
+  return change (self, ((const struct hv_vm_ref *) args)->vm, "cont", from, HV_VM_RUNNING, result, err);
+}
+
+/* --- figures --- */
+
+static int
+wants (const struct hv_stats_args *a, const char *group)
+{
+  if (!HV_HAS (a, groups))
+    return 1;
+  for (uint32_t i = 0; i < a->groups.count; i++)
+    if (strcmp (a->groups.items[i], group) == 0)
+      return 1;
+  return 0;
+}
+
+/* Processor and memory come from the kernel, at once. Disks and networks need the machine itself, which this verb leaves alone. */
+static void
+stats_one (struct qmp_vm *vm, const struct hv_stats_args *a, struct hv_vm_stats *ret)
+{
+  const char **missing = hv_alloc (vm->qmp->host, 4 * sizeof *missing);
+  struct hv_strs list = { missing, 0 };
+  ret->vm = vm->name;
+  HV_SET (ret, state, vm->state);
+  HV_SET (ret, age_ms, 0);
+  if (missing == NULL || vm->pidfd < 0)
+    return;
+  if (wants (a, "cpu")) {
+    ret->has.cpu = qmp_process_cpu (vm->pid, &ret->cpu) == 0;
+    HV_SET (&ret->cpu, vcpus, vm->vcpus);
+  }
+  if (wants (a, "memory")) {
+    ret->has.memory = qmp_process_memory (vm->pid, &ret->memory) == 0;
+    HV_SET (&ret->memory, size_bytes, vm->memory_bytes);
+  }
+  if (wants (a, "block"))
+    missing[list.count++] = "block";
+  if (wants (a, "net"))
+    missing[list.count++] = "net";
+  if (list.count > 0)
+    HV_SET (ret, missing, list);
+}
+
+int
+qmp_stats (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  static const char *const groups[] = { "cpu", "memory", "block", "net" };
+  struct qmp *q = self;
+  const struct hv_stats_args *a = args;
+  struct hv_stats *ret = result;
+  (void) call;
+  for (uint32_t i = 0; HV_HAS (a, groups) && i < a->groups.count; i++) {
+    int known = 0;
+    for (size_t k = 0; k < 4; k++)
+      known |= strcmp (groups[k], a->groups.items[i]) == 0;
+    if (!known)
+      return hv_err_set (err, HV_E_INVALID_ARGUMENT, "groups[%u] '%s': one of cpu, memory, block, net", i, a->groups.items[i]);
+  }
+  struct qmp_vm *one = HV_HAS (a, vm) ? qmp_vm_find (q, a->vm, err) : NULL;
+  if (HV_HAS (a, vm) && one == NULL)
+    return HV_E_NOT_FOUND;
+  uint32_t n = one != NULL ? 1 : q->vm_count;
+  ret->items.items = hv_alloc (q->host, ((uint64_t) n + 1) * sizeof *ret->items.items);
+  if (ret->items.items == NULL)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  for (; ret->items.count < n; ret->items.count++)
+    stats_one (one != NULL ? one : q->vms[ret->items.count], a, &ret->items.items[ret->items.count]);
+  return 0;
+}
+
+/* --- probe --- */
+
+static int
+implemented (const char *verb)
+{
+  for (const struct hv_method *const *m = qmp_plugin.methods; *m != NULL; m++)
+    if (strcmp ((*m)->verb != NULL ? (*m)->verb : (*m)->base->verb, verb) == 0)
+      return 1;
+  return 0;
+}
+
+static int
+probe_verbs (struct qmp *q, struct hv_probe *ret)
+{
+  uint32_t n = 0;
+  while (hv_iface_hypervisor.verbs[n] != NULL)
+    n++;
+  ret->verbs.items = hv_alloc (q->host, (uint64_t) n * sizeof *ret->verbs.items);
+  if (ret->verbs.items == NULL)
+    return HV_E_RESOURCE_EXHAUSTED;
+  for (; ret->verbs.count < n; ret->verbs.count++) {
+    struct hv_support *s = &ret->verbs.items[ret->verbs.count];
+    s->verb = hv_iface_hypervisor.verbs[ret->verbs.count]->verb;
+    s->supported = (uint8_t) implemented (s->verb);
+    if (!s->supported)
+      HV_SET (s, reason, "this version of the qmp backend does not have it");
+  }
+  ret->has.verbs = 1;
+  return 0;
+}
+
+static int
+probe_accels (struct qmp *q, struct hv_probe *ret)
+{
+  struct hv_accel *a = hv_alloc (q->host, 2 * sizeof *a);
+  if (a == NULL)
+    return HV_E_RESOURCE_EXHAUSTED;
+  a[0] = (struct hv_accel){ .name = "kvm", .works = q->kvm_works };
+  HV_SET (&a[0], reason, q->kvm_tried ? q->kvm_reason : "not tried: the accelerator is pinned in the configuration");
+  a[1] = (struct hv_accel){ .name = "tcg", .works = 1 };
+  HV_SET (&a[1], reason, "emulation needs nothing from the processor");
+  ret->accels.items = a;
+  ret->accels.count = 2;
+  ret->has.accels = 1;
+  return 0;
+}
+
+int
+qmp_probe (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct qmp *q = self;
+  struct hv_probe *ret = result;
+  uint32_t n = 0;
+  (void) call;
+  (void) args;
+  int r = qmp_node_wait (q, err);
+  if (r < 0)
+    return r;
+  ret->backend = "qemu";
+  ret->arch = "amd64";
+  ret->accel = q->accel;
+  HV_SET (ret, version, q->version);
+  HV_SET (ret, binary, q->config->qemu);
+  while (q->machines != NULL && q->machines[n] != NULL)
+    n++;
+  HV_SET (ret, machines, ((struct hv_strs){ (const char *const *) q->machines, n }));
+  if (probe_accels (q, ret) < 0 || probe_verbs (q, ret) < 0)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  return 0;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The end of a process, as its pidfd tells it. Nothing else is taken for the end: neither a silent monitor nor a closed one. */
+#include "qmp.h"
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+
+static void
+exit_state (struct qmp_vm *vm, uint32_t *ret_state, const char **ret_reason)
+{
+  *ret_state = HV_VM_STOPPED;
+  if (vm->stop_requested)
+    *ret_reason = "destroyed";
+  else if (!vm->acknowledged)
+    *ret_reason = "start_failed";
+  else if (vm->panicked)
+    *ret_state = HV_VM_CRASHED, *ret_reason = "guest_panic";
+  else if (vm->shutdown_seen)
+    *ret_reason = "shutdown";
+  else
+    *ret_state = HV_VM_CRASHED, *ret_reason = "crashed";
+}
+
+static char *
+exit_detail (struct qmp_vm *vm, const char *status)
+{
+  char *text = NULL;
+  HV_CLEAN (hv_free) char *tail = qmp_log_tail (vm, "qemu.log", 3);
+  if (asprintf (&text, "%s%s%s", status, tail != NULL ? ": " : "", tail != NULL ? tail : "") < 0)
+    return NULL;
+  return text;
+}
+
+static void
+agent_gone (struct qmp_vm *vm)
+{
+  struct hv_agent_event e = { .vm = vm->name, .connected = 0 };
+  qmp_agent_close (vm);
+  if (vm->agent_connected)
+    (void) hv_publish (vm->qmp->host, "agent", &e, NULL);
+  vm->agent_connected = 0;
+}
+
+static void
+vm_exited (struct qmp_vm *vm)
+{
+  char status[64] = "exit status not known";
+  const char *reason = "crashed";
+  uint32_t state;
+  if (vm->monitor != NULL)
+    qmp_monitor_drain (vm->monitor); /* its last words decide between shut down and crashed */
+  qmp_control_close (vm);
+  (void) qmp_process_exit_status (vm->pidfd, status, sizeof status);
+  exit_state (vm, &state, &reason);
+  int failed = state == HV_VM_CRASHED || strcmp (reason, "start_failed") == 0;
+  HV_CLEAN (hv_free) char *detail = failed ? exit_detail (vm, status) : NULL;
+  agent_gone (vm);
+  qmp_exit_forget (vm);
+  vm->launched = vm->acknowledged = vm->stop_requested = vm->shutdown_seen = vm->by_guest = vm->panicked = 0;
+  vm->retry_at_ms = 0;
+  qmp_paths_remove (vm, 1);
+  qmp_vm_set_state (vm, state, reason, detail);
+  vm->pid = 0;
+  vm->start_ticks = 0;
+  qmp_record_save_later (vm);
+  qmp_vm_wake (vm);
+}
+
+static void
+exit_ready (void *self, void *arg, uint32_t ready)
+{
+  (void) self;
+  (void) ready;
+  HV_CLEAN (qmp_vm) struct qmp_vm *vm = qmp_vm_ref (arg);
+  vm_exited (vm);
+}
+
+int
+qmp_exit_watch (struct qmp_vm *vm, struct hv_err *err)
+{
+  struct hv_host *h = vm->qmp->host;
+  vm->exit_watch = h->api->watch_new (h, vm->pidfd, HV_WAIT_READ, exit_ready, vm);
+  return vm->exit_watch != NULL ? 0
+                                : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "watch of process %d: out of memory", (int) vm->pid);
+}
+
+void
+qmp_exit_forget (struct qmp_vm *vm)
+{
+  struct hv_host *h = vm->qmp->host;
+  if (vm->exit_watch != NULL)
+    h->api->watch_free (h, vm->exit_watch);
+  vm->exit_watch = NULL;
+  if (vm->pidfd >= 0)
+    (void) close (vm->pidfd);
+  vm->pidfd = -1;
+}
+
+void
+qmp_kill (struct qmp_vm *vm, int signum)
+{
+  if (vm->pidfd >= 0)
+    (void) pidfd_send_signal (vm->pidfd, signum, NULL, 0);
+}
