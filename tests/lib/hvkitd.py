@@ -13,6 +13,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -77,10 +78,15 @@ class Daemon:
 
     def start(self, timeout=60):
         self.spawn()
-        until("the daemon's socket", lambda: self.socket.exists() or self.process.poll() is not None, timeout)
+        until("the daemon's socket", lambda: self.answers() or self.process.poll() is not None, timeout)
         if self.process.poll() is not None:
             raise AssertionError(f"hvkitd ended with {self.process.returncode}:\n{self.log()}")
         return self
+
+    def answers(self):
+        """Whether somebody listens: a daemon that was killed leaves its socket file."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            return s.connect_ex(str(self.socket)) == 0
 
     @property
     def pid(self):
