@@ -13,7 +13,7 @@ static int
 open_no_links (int dir_fd, const char *path, uint64_t flags)
 {
   struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
-  return (int)syscall (SYS_openat2, dir_fd, path, &how, sizeof how);
+  return (int) syscall (SYS_openat2, dir_fd, path, &how, sizeof how);
 }
 
 static int
@@ -96,7 +96,7 @@ hv_file_open_dir (const char *path, int *ret_fd, const char **ret_name, struct h
   if (rc != 0)
     return rc;
   const char *name = strrchr (path, '/') + 1;
-  HV_CLEAN (hv_free) char *dir = strndup (path, (size_t)(name - path));
+  HV_CLEAN (hv_free) char *dir = strndup (path, (size_t) (name - path));
   if (dir == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   int fd = open_no_links (AT_FDCWD, dir, O_RDONLY | O_DIRECTORY);
@@ -114,18 +114,18 @@ hv_file_read_some (int fd, void *buf, uint64_t n, uint64_t offset, struct hv_err
 {
   uint64_t done = 0;
   if (offset > INT64_MAX || n > INT64_MAX - offset)
-    return hv_err_set (err, HV_E_OUT_OF_RANGE, "read at %llu: no file is that long", (unsigned long long)offset);
+    return hv_err_set (err, HV_E_OUT_OF_RANGE, "read at %llu: no file is that long", (unsigned long long) offset);
   while (done < n) {
-    ssize_t got = pread (fd, (uint8_t *)buf + done, n - done, (off_t)(offset + done));
+    ssize_t got = pread (fd, (uint8_t *) buf + done, n - done, (off_t) (offset + done));
     if (got < 0 && errno == EINTR)
       continue;
     if (got < 0)
-      return hv_err_sys (err, errno, "read at %llu", (unsigned long long)offset);
+      return hv_err_sys (err, errno, "read at %llu", (unsigned long long) offset);
     if (got == 0)
       break;
-    done += (uint64_t)got;
+    done += (uint64_t) got;
   }
-  return (int64_t)done;
+  return (int64_t) done;
 }
 
 int
@@ -133,10 +133,10 @@ hv_file_read (int fd, void *buf, uint64_t n, uint64_t offset, struct hv_err *err
 {
   int64_t got = hv_file_read_some (fd, buf, n, offset, err);
   if (got < 0)
-    return (int)got;
-  if ((uint64_t)got < n)
+    return (int) got;
+  if ((uint64_t) got < n)
     return hv_err_set (err, HV_E_DATA_LOSS, "read at %llu: the file ends within the %llu bytes that should be there",
-                       (unsigned long long)offset, (unsigned long long)n);
+                       (unsigned long long) offset, (unsigned long long) n);
   return 0;
 }
 
@@ -145,14 +145,14 @@ hv_file_write (int fd, const void *buf, uint64_t n, uint64_t offset, struct hv_e
 {
   uint64_t done = 0;
   if (offset > INT64_MAX || n > INT64_MAX - offset)
-    return hv_err_set (err, HV_E_OUT_OF_RANGE, "write at %llu: no file is that long", (unsigned long long)offset);
+    return hv_err_set (err, HV_E_OUT_OF_RANGE, "write at %llu: no file is that long", (unsigned long long) offset);
   while (done < n) {
-    ssize_t put = pwrite (fd, (const uint8_t *)buf + done, n - done, (off_t)(offset + done));
+    ssize_t put = pwrite (fd, (const uint8_t *) buf + done, n - done, (off_t) (offset + done));
     if (put < 0 && errno == EINTR)
       continue;
     if (put < 0)
-      return hv_err_sys (err, errno, "write at %llu", (unsigned long long)offset);
-    done += (uint64_t)put;
+      return hv_err_sys (err, errno, "write at %llu", (unsigned long long) offset);
+    done += (uint64_t) put;
   }
   return 0;
 }
@@ -183,7 +183,7 @@ begin_named (struct hv_file_new *file, struct hv_err *err)
   uint64_t random[2];
   if (getrandom (random, sizeof random, 0) != sizeof random)
     return hv_err_sys (err, errno, "getrandom");
-  snprintf (file->temp, sizeof file->temp, ".hvkit-%016llx%016llx", (unsigned long long)random[0], (unsigned long long)random[1]);
+  snprintf (file->temp, sizeof file->temp, ".hvkit-%016llx%016llx", (unsigned long long) random[0], (unsigned long long) random[1]);
   file->fd = openat (file->dir_fd, file->temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (file->fd >= 0)
     return 0;
@@ -195,7 +195,7 @@ int
 hv_file_new_begin (struct hv_file_new *file, const char *path, struct hv_err *err)
 {
   struct stat st;
-  *file = (struct hv_file_new)HV_FILE_NEW_INIT;
+  *file = (struct hv_file_new) HV_FILE_NEW_INIT;
   int rc = hv_file_open_dir (path, &file->dir_fd, &file->name, err);
   if (rc != 0)
     return rc;
@@ -215,7 +215,7 @@ hv_file_new_begin (struct hv_file_new *file, const char *path, struct hv_err *er
 int
 hv_file_new_chown (struct hv_file_new *file, uint32_t uid, struct hv_err *err)
 {
-  if (fchown (file->fd, uid, (gid_t)-1) != 0)
+  if (fchown (file->fd, uid, (gid_t) -1) != 0)
     return hv_err_sys (err, errno, "give it to uid %u", uid);
   return 0;
 }
@@ -263,12 +263,12 @@ void
 hv_file_new_end (struct hv_file_new *file)
 {
   if (file->temp[0] != '\0' && file->dir_fd >= 0)
-    (void)unlinkat (file->dir_fd, file->temp, 0);
+    (void) unlinkat (file->dir_fd, file->temp, 0);
   if (file->fd >= 0)
-    (void)close (file->fd);
+    (void) close (file->fd);
   if (file->dir_fd >= 0)
-    (void)close (file->dir_fd);
-  *file = (struct hv_file_new)HV_FILE_NEW_INIT;
+    (void) close (file->dir_fd);
+  *file = (struct hv_file_new) HV_FILE_NEW_INIT;
 }
 
 int

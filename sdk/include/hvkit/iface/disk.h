@@ -58,7 +58,7 @@ HV_RECORD_STRUCT (hv_disk_info, HV_DISK_INFO);
 
 #define HV_DISK_CHECK_RESULT(F, T) \
   F (T, STR, _, path, HV_REQUIRED, "image file") \
-  F (T, BOOL, _, clean, HV_REQUIRED, "no error found") \
+  F (T, BOOL, _, clean, HV_REQUIRED, "neither errors nor leaks") \
   F (T, U64, _, leaked_clusters, 0, "allocated, referenced by nothing") \
   F (T, U64, _, errors, 0, "references that are wrong") \
   F (T, STRS, _, findings, 0, "what was found, the first 32")
