@@ -66,11 +66,11 @@ must (void *p)
 }
 
 static char *
-format (const char *fmt, const char *a, const char *b)
+joined (const char *a, const char *between, const char *b)
 {
-  int n = snprintf (NULL, 0, fmt, a, b);
-  char *s = must (malloc ((size_t) n + 1));
-  (void) snprintf (s, (size_t) n + 1, fmt, a, b);
+  size_t n = strlen (a) + strlen (between) + strlen (b) + 1;
+  char *s = must (malloc (n));
+  (void) snprintf (s, n, "%s%s%s", a, between, b);
   return s;
 }
 
@@ -158,8 +158,8 @@ make_dirs (struct hv_fake *f, const char *dir)
   f->dir = must (strdup (dir != NULL ? dir : "/tmp/hvkit-fake-XXXXXX"));
   if (f->own_dir && mkdtemp (f->dir) == NULL)
     die ("temporary directory: %s", strerror (errno));
-  f->state = format ("%s/%s", f->dir, "state");
-  f->run = format ("%s/%s", f->dir, "run");
+  f->state = joined (f->dir, "/", "state");
+  f->run = joined (f->dir, "/", "run");
   if ((mkdir (f->state, 0700) < 0 && errno != EEXIST) || (mkdir (f->run, 0711) < 0 && errno != EEXIST))
     die ("directory '%s': %s", f->dir, strerror (errno));
 }
@@ -271,7 +271,7 @@ hv_fake_call_start (struct hv_fake *f, const char *verb, const char *args_json)
   struct hv_route *route = NULL;
   struct hv_call_request req = { .loop = f->loop, .done = call_done, .arg = fc, .args = { args.data, args.size }, .role = HV_ADMIN,
                                  .deadline_ms = hv_loop_now_ms () + FAKE_TIMEOUT_MS };
-  char *name = format ("%s.%s", f->plugin->name, verb);
+  char *name = joined (f->plugin->name, ".", verb);
   fc->fake = f;
   int r = hv_bus_route (f->bus, name, strlen (name), &route, err);
   if (r == 0)
@@ -344,7 +344,7 @@ scripted_new (struct hv_fake *f, const char *instance, const char *verb)
   s->fake = f;
   s->instance = must (strdup (instance));
   s->verb = must (strdup (verb));
-  s->name = format ("%s.%s", instance, verb);
+  s->name = joined (instance, ".", verb);
   s->table = (struct hv_plugin){ HV_PLUGIN_HEAD, .name = s->instance, .version = "0", .methods = s->methods };
   s->next = f->scripted;
   f->scripted = s;
