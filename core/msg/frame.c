@@ -19,11 +19,22 @@ read_number (struct hv_read *r, uint32_t *ret)
   return 1;
 }
 
+/* Names appear in errors and logs: they are plain from the start. */
+static int
+is_plain (const uint8_t *s, uint32_t n)
+{
+  for (uint32_t i = 0; i < n; i++)
+    if (s[i] <= 0x20 || s[i] >= 0x7f)
+      return 0;
+  return 1;
+}
+
 static int
 read_method (struct hv_read *r, struct hv_bin *ret)
 {
   struct hv_value v;
-  if (!hv_read_next (r, &v) || v.type != HV_MP_STR || v.size == 0 || v.size > HV_LIMIT_METHOD_BYTES)
+  if (!hv_read_next (r, &v) || v.type != HV_MP_STR || v.size == 0 || v.size > HV_LIMIT_METHOD_BYTES
+      || !is_plain (v.as.data, v.size))
     return 0;
   *ret = (struct hv_bin){ v.as.data, v.size };
   return 1;
@@ -54,10 +65,12 @@ hv_frame_parse (struct hv_bin frame, struct hv_frame *ret, struct hv_err *err)
     f.error = hv_read_skip (&r);
     f.args = hv_read_skip (&r);
   } else if (!read_method (&r, &f.method)) {
-    return bad (err, "the method is a text of 1 to 100 bytes");
+    return bad (err, "the method is a text of 1 to 100 printable ASCII characters");
   } else if (!read_params (&r, &f.args)) {
     return bad (err, "the parameters are a list");
   }
+  if (f.args.size == 0 || (f.kind == 1 && f.error.size == 0) || r.at != r.end)
+    return bad (err, "it is cut short, or bytes follow it");
   *ret = f;
   return 0;
 }

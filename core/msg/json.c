@@ -3,6 +3,7 @@
  * person or a program has to be valid UTF-8 and every integer exact. */
 #include "core/limits.h"
 #include "core/msg/msg.h"
+#include "core/msg/text.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -10,15 +11,25 @@
 
 /* --- reading --- */
 
+static int
+syntax_error (struct hv_err *err, int line, int column, const char *what)
+{
+  return hv_err_set (err, HV_E_INVALID_ARGUMENT, "line %d, column %d: %s", line, column, what);
+}
+
 /* jansson recurses as deep as the text says: so the text is asked first. */
 static int
 check_depth (const char *text, uint64_t n, struct hv_err *err)
 {
   uint32_t depth = 0;
-  int in_string = 0;
+  int in_string = 0, line = 1;
+  uint64_t line_start = 0;
   for (uint64_t i = 0; i < n; i++) {
     char c = text[i];
-    if (in_string) {
+    if (c == '\n') {
+      line++;
+      line_start = i + 1;
+    } else if (in_string) {
       if (c == '\\')
         i++;
       else if (c == '"')
@@ -27,7 +38,7 @@ check_depth (const char *text, uint64_t n, struct hv_err *err)
       in_string = 1;
     } else if (c == '{' || c == '[') {
       if (++depth > HV_LIMIT_DEPTH)
-        return hv_err_set (err, HV_E_INVALID_ARGUMENT, "nested deeper than %u levels", HV_LIMIT_DEPTH);
+        return syntax_error (err, line, (int) (i - line_start) + 1, "nested deeper than 32 levels");
     } else if ((c == '}' || c == ']') && depth > 0) {
       depth--;
     }
@@ -54,12 +65,24 @@ pack_json (const json_t *j, struct hv_pack *p)
     hv_pack_array (p, (uint32_t) json_array_size (j));
     json_array_foreach (j, i, item) pack_json (item, p);
     break;
-  case JSON_STRING: hv_pack_strn (p, json_string_value (j), json_string_length (j)); break;
-  case JSON_INTEGER: hv_pack_i64 (p, json_integer_value (j)); break;
-  case JSON_REAL: hv_pack_f64 (p, json_real_value (j)); break;
-  case JSON_TRUE: hv_pack_bool (p, 1); break;
-  case JSON_FALSE: hv_pack_bool (p, 0); break;
-  default: hv_pack_nil (p); break;
+  case JSON_STRING:
+    hv_pack_strn (p, json_string_value (j), json_string_length (j));
+    break;
+  case JSON_INTEGER:
+    hv_pack_i64 (p, json_integer_value (j));
+    break;
+  case JSON_REAL:
+    hv_pack_f64 (p, json_real_value (j));
+    break;
+  case JSON_TRUE:
+    hv_pack_bool (p, 1);
+    break;
+  case JSON_FALSE:
+    hv_pack_bool (p, 0);
+    break;
+  default:
+    hv_pack_nil (p);
+    break;
   }
 }
 
@@ -67,12 +90,16 @@ int
 hv_json_to_pack (const char *text, uint64_t n, struct hv_pack *p, struct hv_err *err)
 {
   json_error_t e;
+  if (n > HV_LIMIT_ANSWER_BYTES)
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "JSON of more than %u bytes", HV_LIMIT_ANSWER_BYTES);
   int r = check_depth (text, n, err);
   if (r < 0)
     return r;
   json_t *j = json_loadb (text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
-  if (j == NULL)
-    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "line %d, column %d: %s", e.line, e.column, e.text);
+  if (j == NULL) {
+    hv_text_clean (e.text); /* it quotes the input */
+    return syntax_error (err, e.line, e.column, e.text);
+  }
   pack_json (j, p);
   json_decref (j);
   return p->failed ? hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory") : 0;
@@ -107,21 +134,6 @@ newline (struct out *o, unsigned depth)
     put (o, " ", 1);
 }
 
-/* Length of the valid UTF-8 sequence at s, or 0. */
-static unsigned
-utf8_length (const uint8_t *s, uint64_t n)
-{
-  unsigned want = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
-  if (want == 0 || want > n)
-    return 0;
-  for (unsigned i = 1; i < want; i++)
-    if ((s[i] & 0xc0) != 0x80)
-      return 0;
-  if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90))
-    return 0;
-  return want;
-}
-
 static void
 put_escaped (struct out *o, uint8_t c)
 {
@@ -138,19 +150,27 @@ put_escaped (struct out *o, uint8_t c)
   put (o, text, 6);
 }
 
+static int
+is_escaped (uint8_t c)
+{
+  return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
+}
+
 static void
 put_string (struct out *o, const uint8_t *s, uint64_t n)
 {
   put (o, "\"", 1);
   for (uint64_t i = 0; i < n;) {
-    unsigned len = utf8_length (s + i, n - i);
-    if (len == 0)
+    uint64_t run = i;
+    unsigned len = 1;
+    while (run < n && !is_escaped (s[run]) && (len = s[run] < 0x80 ? 1 : hv_utf8_length (s + run, n - run)) > 0)
+      run += len;
+    put (o, (const char *) s + i, run - i);
+    if (run < n && len == 0)
       puts_ (o, "\xef\xbf\xbd");
-    else if (s[i] < 0x20 || s[i] == '"' || s[i] == '\\' || s[i] == 0x7f)
-      put_escaped (o, s[i]);
-    else
-      put (o, (const char *) s + i, len);
-    i += len > 0 ? len : 1;
+    else if (run < n)
+      put_escaped (o, s[run]);
+    i = run + 1;
   }
   put (o, "\"", 1);
 }
@@ -162,7 +182,8 @@ put_base64 (struct out *o, const uint8_t *s, uint64_t n)
   put (o, "\"", 1);
   for (uint64_t i = 0; i < n; i += 3) {
     uint32_t v = (uint32_t) s[i] << 16 | (i + 1 < n ? (uint32_t) s[i + 1] << 8 : 0) | (i + 2 < n ? s[i + 2] : 0);
-    char four[4] = { digits[v >> 18], digits[v >> 12 & 63], i + 1 < n ? digits[v >> 6 & 63] : '=', i + 2 < n ? digits[v & 63] : '=' };
+    char four[4]
+        = { digits[v >> 18], digits[v >> 12 & 63], i + 1 < n ? digits[v >> 6 & 63] : '=', i + 2 < n ? digits[v & 63] : '=' };
     put (o, four, 4);
   }
   put (o, "\"", 1);
@@ -171,19 +192,33 @@ put_base64 (struct out *o, const uint8_t *s, uint64_t n)
 static void
 put_number (struct out *o, const struct hv_value *v)
 {
-  char text[40];
+  char text[HV_F64_TEXT];
   if (v->type == HV_MP_UINT)
     (void) snprintf (text, sizeof text, "%" PRIu64, v->as.u);
   else if (v->type == HV_MP_INT)
     (void) snprintf (text, sizeof text, "%" PRId64, v->as.i);
-  else if (v->as.f != v->as.f || v->as.f - v->as.f != 0)
-    (void) snprintf (text, sizeof text, "null"); /* JSON has no infinity */
   else
-    (void) snprintf (text, sizeof text, "%.17g", v->as.f);
+    (void) hv_f64_text (v->as.f, text); /* JSON has no infinity: null */
   puts_ (o, text);
 }
 
 static int put_value (struct out *o, struct hv_read *r, unsigned depth);
+
+/* A key of JSON is text: any other key is written as the text that its value would be. */
+static int
+put_key (struct out *o, struct hv_read *r, unsigned depth)
+{
+  struct out key = { .indent = 0 };
+  struct hv_read probe = *r;
+  struct hv_value v;
+  if (hv_read_next (&probe, &v) && (v.type == HV_MP_STR || v.type == HV_MP_BIN || v.type == HV_MP_EXT))
+    return put_value (o, r, depth);
+  int ok = put_value (&key, r, depth);
+  put_string (o, key.buf.data, key.buf.size);
+  o->buf.failed |= key.buf.failed;
+  hv_pack_clear (&key.buf);
+  return ok;
+}
 
 static int
 put_items (struct out *o, struct hv_read *r, const struct hv_value *v, unsigned depth)
@@ -194,13 +229,12 @@ put_items (struct out *o, struct hv_read *r, const struct hv_value *v, unsigned 
     if (i > 0)
       put (o, ",", 1);
     newline (o, depth + 1);
+    if (map && !put_key (o, r, depth + 1))
+      return 0;
+    if (map)
+      puts_ (o, o->indent > 0 ? ": " : ":");
     if (!put_value (o, r, depth + 1))
       return 0;
-    if (map) {
-      puts_ (o, o->indent > 0 ? ": " : ":");
-      if (!put_value (o, r, depth + 1))
-        return 0;
-    }
   }
   if (v->size > 0)
     newline (o, depth);
@@ -215,14 +249,25 @@ put_value (struct out *o, struct hv_read *r, unsigned depth)
   if (depth > HV_LIMIT_DEPTH || !hv_read_next (r, &v))
     return 0;
   switch (v.type) {
-  case HV_MP_NIL: puts_ (o, "null"); return 1;
-  case HV_MP_BOOL: puts_ (o, v.as.u ? "true" : "false"); return 1;
-  case HV_MP_STR: put_string (o, v.as.data, v.size); return 1;
+  case HV_MP_NIL:
+    puts_ (o, "null");
+    return 1;
+  case HV_MP_BOOL:
+    puts_ (o, v.as.u ? "true" : "false");
+    return 1;
+  case HV_MP_STR:
+    put_string (o, v.as.data, v.size);
+    return 1;
   case HV_MP_BIN:
-  case HV_MP_EXT: put_base64 (o, v.as.data, v.size); return 1;
+  case HV_MP_EXT:
+    put_base64 (o, v.as.data, v.size);
+    return 1;
   case HV_MP_ARRAY:
-  case HV_MP_MAP: return put_items (o, r, &v, depth);
-  default: put_number (o, &v); return 1;
+  case HV_MP_MAP:
+    return put_items (o, r, &v, depth);
+  default:
+    put_number (o, &v);
+    return 1;
   }
 }
 

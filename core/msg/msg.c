@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Messages: bytes and descriptors that many may hold at once; the last one frees them. */
 #include "core/msg/msg.h"
 #include <stdatomic.h>
 #include <string.h>
@@ -22,7 +23,7 @@ close_all (const int32_t *fds, uint32_t n)
 struct hv_msg *
 hv_msg_new (const void *data, uint64_t n, const int32_t *fds, uint32_t fd_count)
 {
-  uint64_t fd_bytes = fd_count * sizeof (int32_t), size;
+  uint64_t fd_bytes = fd_count * (uint64_t) sizeof (int32_t), size;
   struct hv_msg *m = NULL;
   if (!__builtin_add_overflow (sizeof *m + fd_bytes, n, &size))
     m = malloc (size);
@@ -42,8 +43,10 @@ struct hv_msg *
 hv_msg_from_pack (struct hv_pack *p)
 {
   struct hv_msg *m = p->failed ? NULL : malloc (sizeof *m);
-  if (m == NULL)
+  if (m == NULL) {
+    hv_pack_clear (p);
     return NULL;
+  }
   *m = (struct hv_msg){ .refs = 1, .size = p->size, .data = p->data, .taken = p->data };
   *p = (struct hv_pack){ 0 };
   return m;

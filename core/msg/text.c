@@ -99,3 +99,15 @@ hv_quote_text (const void *text, uint64_t n, char ret[HV_QUOTE_TEXT])
   (void) snprintf (ret + at, HV_QUOTE_TEXT - at, "%s'", i < n ? "..." : "");
   return ret;
 }
+
+void
+hv_text_clean (char *text)
+{
+  uint64_t n = strlen (text), i = 0;
+  while (i < n) {
+    unsigned len = hv_utf8_length ((uint8_t *) text + i, n - i);
+    if (len == 0 || (uint8_t) text[i] < 0x20 || text[i] == 0x7f)
+      text[i] = '?';
+    i += len > 0 ? len : 1;
+  }
+}

@@ -17,4 +17,7 @@ const char *hv_f64_text (double, char ret[HV_F64_TEXT]);
 /* 'text' in quotes for an error: at most 64 bytes of it, one line, valid UTF-8 whatever the bytes are. Returns ret. */
 #define HV_QUOTE_TEXT 80u
 const char *hv_quote_text (const void *text, uint64_t n, char ret[HV_QUOTE_TEXT]);
+
+/* Makes a line of an error printable in place: control characters and what is not UTF-8 become '?'. */
+void hv_text_clean (char *text);
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define CHUNK_MIN 2032u /* with its head, what malloc rounds to 2 KiB */
+#define KEEP_MAX  (16u << 10)
 
 struct hv_arena_chunk {
   struct hv_arena_chunk *next;
@@ -43,10 +44,34 @@ hv_arena_mark (struct hv_arena *a)
   return a->used_total;
 }
 
-/* The oldest chunk stays: the next call needs it again. */
+/* Everything is released: one chunk stays for the next call, the newest (the largest) unless that was an exception. */
+static void
+reset (struct hv_arena *a)
+{
+  struct hv_arena_chunk *keep = a->head;
+  while (keep != NULL && keep->size > KEEP_MAX && keep->next != NULL)
+    keep = keep->next;
+  while (a->head != NULL) {
+    struct hv_arena_chunk *c = a->head;
+    a->head = c->next;
+    if (c != keep)
+      free (c);
+  }
+  if (keep != NULL) {
+    keep->next = NULL;
+    keep->used = keep->base = 0;
+  }
+  a->head = keep;
+  a->used_total = 0;
+}
+
 void
 hv_arena_release (struct hv_arena *a, uint64_t mark)
 {
+  if (mark == 0) {
+    reset (a);
+    return;
+  }
   while (a->head != NULL && a->head->base >= mark && a->head->next != NULL) {
     struct hv_arena_chunk *c = a->head;
     a->head = c->next;

@@ -3,41 +3,49 @@
 #include <hvkit/msg.h>
 #include <string.h>
 
-static uint8_t *
-reserve (struct hv_pack *p, uint64_t n)
+/* Makes room for n more bytes. 0 when there is none: `failed` is set, or was. */
+static int
+grow (struct hv_pack *p, uint64_t n)
 {
-  uint64_t want;
+  uint64_t want, capacity = p->capacity < 64 ? 64 : p->capacity;
   if (p->failed || __builtin_add_overflow (p->size, n, &want))
     goto fail;
-  if (want > p->capacity) {
-    uint64_t capacity = p->capacity < 64 ? 64 : p->capacity;
-    while (capacity < want)
-      if (__builtin_mul_overflow (capacity, 2, &capacity))
-        goto fail;
-    uint8_t *more = realloc (p->data, capacity);
-    if (more == NULL)
+  while (capacity < want)
+    if (__builtin_mul_overflow (capacity, 2, &capacity))
       goto fail;
-    p->data = more;
-    p->capacity = capacity;
-  }
-  uint8_t *at = p->data + p->size;
-  p->size = want;
-  return at;
+  uint8_t *more = realloc (p->data, capacity);
+  if (more == NULL)
+    goto fail;
+  p->data = more;
+  p->capacity = capacity;
+  return 1;
 fail:
   p->failed = 1;
-  return NULL;
+  return 0;
 }
 
-/* A lead byte and a big-endian number of `bytes` bytes. */
-static void
+static inline int
+reserve (struct hv_pack *p, uint64_t n)
+{
+  if (__builtin_expect (!p->failed && p->capacity - p->size >= n, 1))
+    return 1;
+  return grow (p, n);
+}
+
+/* A lead byte and a big-endian number of `bytes` bytes. Eight are always written and those that count are kept, which
+ * is faster than a copy of variable length. */
+static inline void
 put (struct hv_pack *p, uint8_t lead, uint64_t v, unsigned bytes)
 {
-  uint8_t *at = reserve (p, 1 + bytes);
-  if (at == NULL)
+  if (!reserve (p, 9))
     return;
-  at[0] = lead;
-  for (unsigned i = 0; i < bytes; i++)
-    at[1 + i] = (uint8_t) (v >> (8 * (bytes - 1 - i)));
+  uint64_t be = __builtin_bswap64 (bytes > 0 ? v << (64 - 8 * bytes) : 0);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+  be = __builtin_bswap64 (be);
+#endif
+  p->data[p->size] = lead;
+  memcpy (p->data + p->size + 1, &be, sizeof be);
+  p->size += 1 + bytes;
 }
 
 void
@@ -92,12 +100,13 @@ hv_pack_f64 (struct hv_pack *p, double v)
   put (p, 0xcb, bits, 8);
 }
 
-static void
+static inline void
 body (struct hv_pack *p, const void *data, uint64_t n)
 {
-  uint8_t *at = reserve (p, n);
-  if (at != NULL && n > 0)
-    memcpy (at, data, n);
+  if (n == 0 || !reserve (p, n))
+    return;
+  memcpy (p->data + p->size, data, n);
+  p->size += n;
 }
 
 void

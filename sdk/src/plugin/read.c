@@ -3,159 +3,119 @@
 #include <hvkit/msg.h>
 #include <string.h>
 
+#define MP_F32 11u /* inside this file: becomes HV_MP_F64 */
+
+/* What the lead bytes 0xc0 … 0xdf begin: a type, the bytes of a big-endian number after it, and a body of fixed size. */
+struct lead {
+  uint8_t type, number, body;
+};
+static const struct lead leads[32] = {
+  { HV_MP_NIL, 0, 0 },  { 0, 0, 0 },         { HV_MP_BOOL, 0, 0 }, { HV_MP_BOOL, 0, 0 },  { HV_MP_BIN, 1, 0 },
+  { HV_MP_BIN, 2, 0 },  { HV_MP_BIN, 4, 0 }, { HV_MP_EXT, 1, 0 },  { HV_MP_EXT, 2, 0 },   { HV_MP_EXT, 4, 0 },
+  { MP_F32, 4, 0 },     { HV_MP_F64, 8, 0 }, { HV_MP_UINT, 1, 0 }, { HV_MP_UINT, 2, 0 },  { HV_MP_UINT, 4, 0 },
+  { HV_MP_UINT, 8, 0 }, { HV_MP_INT, 1, 0 }, { HV_MP_INT, 2, 0 },  { HV_MP_INT, 4, 0 },   { HV_MP_INT, 8, 0 },
+  { HV_MP_EXT, 0, 1 },  { HV_MP_EXT, 0, 2 }, { HV_MP_EXT, 0, 4 },  { HV_MP_EXT, 0, 8 },   { HV_MP_EXT, 0, 16 },
+  { HV_MP_STR, 1, 0 },  { HV_MP_STR, 2, 0 }, { HV_MP_STR, 4, 0 },  { HV_MP_ARRAY, 2, 0 }, { HV_MP_ARRAY, 4, 0 },
+  { HV_MP_MAP, 2, 0 },  { HV_MP_MAP, 4, 0 },
+};
+
 static uint64_t
-big_endian (const uint8_t *p, unsigned n)
+left (const struct hv_read *r)
+{
+  return (uint64_t) (r->end - r->at);
+}
+
+static int
+ends (struct hv_read *r)
+{
+  r->at = r->end;
+  return 0;
+}
+
+static uint64_t
+take_number (struct hv_read *r, unsigned n)
 {
   uint64_t v = 0;
   for (unsigned i = 0; i < n; i++)
-    v = v << 8 | p[i];
+    v = v << 8 | r->at[i];
+  r->at += n;
   return v;
 }
 
-/* Takes `n` bytes of head after the lead byte; NULL when there are fewer. */
-static const uint8_t *
-take (struct hv_read *r, uint64_t n)
-{
-  const uint8_t *at = r->at;
-  if ((uint64_t) (r->end - r->at) < n) {
-    r->at = r->end;
-    return NULL;
-  }
-  r->at += n;
-  return at;
-}
-
 static int
-read_uint (struct hv_read *r, unsigned bytes, struct hv_value *v)
+take_body (struct hv_read *r, uint32_t type, uint64_t n, struct hv_value *v)
 {
-  const uint8_t *p = take (r, bytes);
-  if (p == NULL)
-    return 0;
-  v->type = HV_MP_UINT;
-  v->as.u = big_endian (p, bytes);
-  return 1;
-}
-
-static int
-read_int (struct hv_read *r, unsigned bytes, struct hv_value *v)
-{
-  const uint8_t *p = take (r, bytes);
-  if (p == NULL)
-    return 0;
-  unsigned shift = 64 - 8 * bytes;
-  int64_t i = (int64_t) (big_endian (p, bytes) << shift) >> shift;
-  v->type = i < 0 ? HV_MP_INT : HV_MP_UINT;
-  if (i < 0)
-    v->as.i = i;
-  else
-    v->as.u = (uint64_t) i;
-  return 1;
-}
-
-static int
-read_float (struct hv_read *r, unsigned bytes, struct hv_value *v)
-{
-  const uint8_t *p = take (r, bytes);
-  if (p == NULL)
-    return 0;
-  v->type = HV_MP_F64;
-  if (bytes == 8) {
-    uint64_t bits = big_endian (p, 8);
-    memcpy (&v->as.f, &bits, sizeof bits);
-  } else {
-    uint32_t bits = (uint32_t) big_endian (p, 4);
-    float f;
-    memcpy (&f, &bits, sizeof bits);
-    v->as.f = (double) f;
-  }
-  return 1;
-}
-
-static int
-read_body (struct hv_read *r, uint32_t type, uint64_t n, struct hv_value *v)
-{
-  const uint8_t *p = take (r, n);
-  if (p == NULL)
-    return 0;
+  if (left (r) < n)
+    return ends (r);
   v->type = type;
   v->size = (uint32_t) n;
-  v->as.data = p;
+  v->as.data = r->at;
+  r->at += n;
   return 1;
 }
 
 static int
-read_sized (struct hv_read *r, uint32_t type, unsigned bytes, struct hv_value *v)
+take_ext (struct hv_read *r, uint64_t n, struct hv_value *v)
 {
-  const uint8_t *p = take (r, bytes);
-  return p != NULL && read_body (r, type, big_endian (p, bytes), v);
+  if (left (r) < 1)
+    return ends (r);
+  v->ext_type = (int8_t) *r->at++;
+  return take_body (r, HV_MP_EXT, n, v);
 }
 
 static int
-read_container (struct hv_read *r, uint32_t type, unsigned bytes, struct hv_value *v)
+set_signed (struct hv_value *v, uint64_t bits, unsigned bytes)
 {
-  const uint8_t *p = take (r, bytes);
-  if (p == NULL)
-    return 0;
-  v->type = type;
-  v->size = (uint32_t) big_endian (p, bytes);
+  unsigned shift = 64 - 8 * bytes;
+  v->as.i = (int64_t) (bits << shift) >> shift;
+  v->type = v->as.i < 0 ? HV_MP_INT : HV_MP_UINT;
   return 1;
 }
 
 static int
-read_ext (struct hv_read *r, uint64_t n, struct hv_value *v)
+set_float (struct hv_value *v, uint64_t bits, int narrow)
 {
-  const uint8_t *type = take (r, 1);
-  if (type == NULL)
-    return 0;
-  v->ext_type = (int8_t) *type;
-  return read_body (r, HV_MP_EXT, n, v);
+  uint32_t low = (uint32_t) bits;
+  float f;
+  memcpy (&f, &low, sizeof f);
+  memcpy (&v->as.f, &bits, sizeof bits);
+  if (narrow)
+    v->as.f = (double) f;
+  v->type = HV_MP_F64;
+  return 1;
 }
 
 static int
-read_ext_sized (struct hv_read *r, unsigned bytes, struct hv_value *v)
+read_long (struct hv_read *r, uint8_t byte, struct hv_value *v)
 {
-  const uint8_t *p = take (r, bytes);
-  return p != NULL && read_ext (r, big_endian (p, bytes), v);
-}
-
-/* 0xc0 … 0xdf */
-static int
-read_lead (struct hv_read *r, uint8_t lead, struct hv_value *v)
-{
-  switch (lead) {
-  case 0xc0: v->type = HV_MP_NIL; return 1;
-  case 0xc2:
-  case 0xc3: v->type = HV_MP_BOOL; v->as.u = lead & 1; return 1;
-  case 0xc4: return read_sized (r, HV_MP_BIN, 1, v);
-  case 0xc5: return read_sized (r, HV_MP_BIN, 2, v);
-  case 0xc6: return read_sized (r, HV_MP_BIN, 4, v);
-  case 0xc7: return read_ext_sized (r, 1, v);
-  case 0xc8: return read_ext_sized (r, 2, v);
-  case 0xc9: return read_ext_sized (r, 4, v);
-  case 0xca: return read_float (r, 4, v);
-  case 0xcb: return read_float (r, 8, v);
-  case 0xcc: return read_uint (r, 1, v);
-  case 0xcd: return read_uint (r, 2, v);
-  case 0xce: return read_uint (r, 4, v);
-  case 0xcf: return read_uint (r, 8, v);
-  case 0xd0: return read_int (r, 1, v);
-  case 0xd1: return read_int (r, 2, v);
-  case 0xd2: return read_int (r, 4, v);
-  case 0xd3: return read_int (r, 8, v);
-  case 0xd4:
-  case 0xd5:
-  case 0xd6:
-  case 0xd7:
-  case 0xd8: return read_ext (r, 1u << (lead - 0xd4), v);
-  case 0xd9: return read_sized (r, HV_MP_STR, 1, v);
-  case 0xda: return read_sized (r, HV_MP_STR, 2, v);
-  case 0xdb: return read_sized (r, HV_MP_STR, 4, v);
-  case 0xdc: return read_container (r, HV_MP_ARRAY, 2, v);
-  case 0xdd: return read_container (r, HV_MP_ARRAY, 4, v);
-  case 0xde: return read_container (r, HV_MP_MAP, 2, v);
-  case 0xdf: return read_container (r, HV_MP_MAP, 4, v);
-  default: return 0; /* 0xc1 does not exist */
+  struct lead lead = leads[byte - 0xc0];
+  if (lead.type == 0 || left (r) < lead.number) /* 0xc1 does not exist */
+    return ends (r);
+  uint64_t number = take_number (r, lead.number);
+  switch (lead.type) {
+  case HV_MP_STR:
+  case HV_MP_BIN:
+    return take_body (r, lead.type, number, v);
+  case HV_MP_EXT:
+    return take_ext (r, lead.body > 0 ? lead.body : number, v);
+  case HV_MP_INT:
+    return set_signed (v, number, lead.number);
+  case MP_F32:
+  case HV_MP_F64:
+    return set_float (v, number, lead.type == MP_F32);
+  case HV_MP_ARRAY:
+  case HV_MP_MAP:
+    v->size = (uint32_t) number;
+    break;
+  case HV_MP_BOOL:
+    v->as.u = byte & 1;
+    break;
+  default:
+    v->as.u = number;
+    break;
   }
+  v->type = lead.type;
+  return 1;
 }
 
 int
@@ -163,24 +123,21 @@ hv_read_next (struct hv_read *r, struct hv_value *v)
 {
   if (r->at >= r->end)
     return 0;
-  uint8_t lead = *r->at++;
+  uint8_t byte = *r->at++;
   *v = (struct hv_value){ 0 };
-  if (lead < 0x80) {
+  if (byte >= 0xc0 && byte < 0xe0)
+    return read_long (r, byte, v);
+  if (byte >= 0xa0 && byte < 0xc0)
+    return take_body (r, HV_MP_STR, byte & 0x1f, v);
+  if (byte < 0x80) {
     v->type = HV_MP_UINT;
-    v->as.u = lead;
-  } else if (lead < 0x90) {
-    v->type = HV_MP_MAP;
-    v->size = lead & 0x0f;
-  } else if (lead < 0xa0) {
-    v->type = HV_MP_ARRAY;
-    v->size = lead & 0x0f;
-  } else if (lead < 0xc0) {
-    return read_body (r, HV_MP_STR, lead & 0x1f, v);
-  } else if (lead >= 0xe0) {
+    v->as.u = byte;
+  } else if (byte >= 0xe0) {
     v->type = HV_MP_INT;
-    v->as.i = (int8_t) lead;
+    v->as.i = (int8_t) byte;
   } else {
-    return read_lead (r, lead, v);
+    v->type = byte < 0x90 ? HV_MP_MAP : HV_MP_ARRAY;
+    v->size = byte & 0x0f;
   }
   return 1;
 }
@@ -189,14 +146,13 @@ struct hv_bin
 hv_read_skip (struct hv_read *r)
 {
   const uint8_t *from = r->at;
-  uint64_t left = 1;
+  uint64_t owed = 1; /* cannot overflow: it grows by less than 2^33 for every byte or more that was read */
   struct hv_value v;
-  while (left > 0 && hv_read_next (r, &v)) {
-    left--;
-    if (v.type == HV_MP_ARRAY)
-      left += v.size;
-    else if (v.type == HV_MP_MAP)
-      left += 2 * (uint64_t) v.size;
+  for (; owed > 0; owed--) {
+    if (!hv_read_next (r, &v))
+      return (struct hv_bin){ NULL, 0 };
+    if (v.type == HV_MP_ARRAY || v.type == HV_MP_MAP)
+      owed += (uint64_t) v.size << (v.type == HV_MP_MAP);
   }
   return (struct hv_bin){ from, (uint64_t) (r->at - from) };
 }
