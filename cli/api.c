@@ -45,8 +45,8 @@ print_instance (struct hv_app *app, const struct hv_model_instance *in)
   struct hv_arena *a = &app->arena;
   uint32_t width = name_width (a, in);
   bold (safe (a, in->name));
-  printf ("%s%s  %s%s%s%s\n", *in->version != '\0' ? " " : "", safe (a, in->version), safe (a, in->summary), *in->provides != '\0' ? " [" : "",
-          safe (a, in->provides), *in->provides != '\0' ? "]" : "");
+  printf ("%s%s  %s%s%s%s\n", *in->version != '\0' ? " " : "", safe (a, in->version), safe (a, in->summary),
+          *in->provides != '\0' ? " [" : "", safe (a, in->provides), *in->provides != '\0' ? "]" : "");
   for (uint32_t i = 0; i < in->method_count; i++)
     print_entry (a, in->methods[i].name, in->methods[i].doc, width, in->methods[i].read ? "·" : "•");
   for (uint32_t i = 0; i < in->event_count; i++)
@@ -62,7 +62,8 @@ print_method (struct hv_app *app, const struct hv_model_method *m)
   printf ("  access    %s\n", safe (a, m->access));
   printf ("  kind      %s%s\n", m->read ? "read, no side effects" : "changes something", m->progress ? ", reports progress" : "");
   if (strcmp (m->lane, "none") != 0)
-    printf ("  lane      %s%s%s\n", safe (a, m->lane), m->key != NULL ? ", one at a time per " : "", m->key != NULL ? safe (a, m->key) : "");
+    printf ("  lane      %s%s%s\n", safe (a, m->lane), m->key != NULL ? ", one at a time per " : "",
+            m->key != NULL ? safe (a, m->key) : "");
   if (m->timeout_ms != 0)
     printf ("  deadline  %s, unless the caller sets another\n", hv_format_ms (a, m->timeout_ms));
   if (m->since != NULL)
@@ -157,8 +158,8 @@ hv_builtin_api (struct hv_app *app, struct hv_node *args)
         fputc ('\n', stdout);
       print_instance (app, &app->model->instances[i]);
     }
-    printf ("\n%s• changes something   · only reads   ~ event%s     hvkit api NAME shows one with its arguments and result\n", hv_term_on (stdout, HV_DIM),
-            hv_term_off (stdout, HV_DIM));
+    printf ("\n%s• changes something   · only reads   ~ event%s     hvkit api NAME shows one with its arguments and result\n",
+            hv_term_on (stdout, HV_DIM), hv_term_off (stdout, HV_DIM));
   } else if (hv_model_find_method (app->model, name) != NULL)
     print_method (app, hv_model_find_method (app->model, name));
   else if (hv_model_find_instance (app->model, name) != NULL)

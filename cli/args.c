@@ -7,13 +7,16 @@
 
 enum global { G_SOCKET, G_NAMESPACE, G_OUTPUT, G_WATCH, G_TIMEOUT, G_PROGRESS, G_COLOR, G_HELP };
 
-#define GLOBAL(n, t, w, d, ...) { .name = n, .dashed = n, .type = t, .words = (const char *const[]){ w NULL }, .doc = d, __VA_ARGS__ }
-#define OUTPUTS   "table", "wide", "json", "yaml",
+#define GLOBAL(n, t, w, d, ...) \
+  { \
+    .name = n, .dashed = n, .type = t, .words = (const char *const[]){ w NULL }, .doc = d, __VA_ARGS__ \
+  }
+#define OUTPUTS    "table", "wide", "json", "yaml",
 #define PROGRESSES "auto", "plain", "none",
-#define COLORS    "auto", "always", "never",
+#define COLORS     "auto", "always", "never",
 #define NO_WORDS
 const struct hv_model_field hv_args_globals[HV_GLOBAL_COUNT] = {
-  GLOBAL ("socket", "str", NO_WORDS, "socket of hvkitd (else $HVKIT_SOCKET)", .def = HV_CLIENT_SOCKET),
+  GLOBAL ("socket", "str", NO_WORDS, "the daemon's socket; else $HVKIT_SOCKET, else " HV_CLIENT_SOCKET, .path = 1),
   GLOBAL ("namespace", "str", NO_WORDS, "namespace of the objects that are named", .def = NULL),
   GLOBAL ("output", "enum", OUTPUTS, "form of the output", .def = "table"),
   GLOBAL ("watch", "bool", NO_WORDS, "after listing, show what changes", .def = NULL),
@@ -137,8 +140,8 @@ store (struct hv_app *app, const struct hv_model_field *f, struct hv_node *map, 
 }
 
 int
-hv_args_set (struct hv_app *app, const struct hv_model_record *rec, struct hv_node *map, const char *path, uint64_t n, const char *text, int json,
-             const char **ret_why)
+hv_args_set (struct hv_app *app, const struct hv_model_record *rec, struct hv_node *map, const char *path, uint64_t n,
+             const char *text, int json, const char **ret_why)
 {
   const char *key;
   const struct hv_model_field *f = resolve (rec, path, n, &key);
@@ -147,7 +150,8 @@ hv_args_set (struct hv_app *app, const struct hv_model_record *rec, struct hv_no
   struct hv_node *value;
   if (key != NULL && !json) {
     value = hv_node_new (&app->arena, HV_NODE_MAP);
-    hv_node_put (&app->arena, value, hv_node_strn (&app->arena, key, (uint64_t) (path + n - key)), hv_node_text (&app->arena, text));
+    hv_node_put (&app->arena, value, hv_node_strn (&app->arena, key, (uint64_t) (path + n - key)),
+                 hv_node_text (&app->arena, text));
   } else
     value = json ? hv_value_json (app, text, ret_why) : hv_value_parse (app, f, text, ret_why);
   if (value == NULL)
@@ -179,8 +183,12 @@ set_global (struct hv_app *app, enum global g, const char *value, const char **r
   struct hv_options *o = &app->opt;
   uint32_t word = 0;
   switch (g) {
-  case G_SOCKET: o->socket = value; return 1;
-  case G_NAMESPACE: o->namespace_ = value; return 1;
+  case G_SOCKET:
+    o->socket = value;
+    return 1;
+  case G_NAMESPACE:
+    o->namespace_ = value;
+    return 1;
   case G_OUTPUT:
     o->output_given = 1;
     if (set_enum (app, g, value, &word, ret_why) < 0)
@@ -201,8 +209,12 @@ set_global (struct hv_app *app, enum global g, const char *value, const char **r
       return 1;
     *ret_why = hv_node_printf (&app->arena, "'%s' is not a duration (1500, 30s, 5m)", value);
     return -1;
-  case G_WATCH: o->watch = strcmp (value, "true") == 0; return 1;
-  case G_HELP: o->help = strcmp (value, "true") == 0; return 1;
+  case G_WATCH:
+    o->watch = strcmp (value, "true") == 0;
+    return 1;
+  case G_HELP:
+    o->help = strcmp (value, "true") == 0;
+    return 1;
   }
   return 0;
 }
@@ -214,6 +226,12 @@ global_by_name (const char *name, uint64_t n)
     if (strlen (hv_args_globals[i].name) == n && memcmp (hv_args_globals[i].name, name, n) == 0)
       return &hv_args_globals[i];
   return NULL;
+}
+
+const struct hv_model_field *
+hv_args_global_field (const char *name)
+{
+  return global_by_name (name, strlen (name));
 }
 
 static const struct hv_model_field *
@@ -247,10 +265,16 @@ hv_args_short_of (const struct hv_model_method *m, const char *field)
   return 0;
 }
 
+/* "--size: 'x' is not a size", but "--size needs a value" */
 static int
 bad_value (struct parser *p, const char *option, const char *why)
 {
-  return usage (p, hv_node_printf (&p->app->arena, "%s %s", option, why));
+  static const char *const sentences[] = { "needs ", "is ", "has to ", "takes ", "belongs " };
+  const char *colon = ":";
+  for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
+    if (strncmp (why, sentences[i], strlen (sentences[i])) == 0)
+      colon = "";
+  return usage (p, hv_node_printf (&p->app->arena, "%s%s %s", option, colon, why));
 }
 
 /* Applies an option that was found: to the arguments, or to the program. */
@@ -260,7 +284,7 @@ apply (struct parser *p, const struct hv_model_field *global, const char *name, 
   const char *why = "";
   int r = global != NULL ? set_global (p->app, (enum global) (global - hv_args_globals), value, &why)
                          : hv_args_set (p->app, p->method->args, p->map, name, n, value, 0, &why);
-  return r < 0 ? bad_value (p, option, *why == '\'' ? hv_node_printf (&p->app->arena, "= %s", why) : why) : 1;
+  return r < 0 ? bad_value (p, option, why) : 1;
 }
 
 static const char *
@@ -403,7 +427,8 @@ take_positional (struct parser *p, const char *text)
   int r = hv_args_set (p->app, p->method->args, p->map, name, n, text, 0, &why);
   if (r > 0)
     return 1;
-  return bad_value (p, f != NULL ? hv_args_placeholder (&p->app->arena, f) : text, r < 0 ? why : "is not among the method's fields");
+  return bad_value (p, f != NULL ? hv_args_placeholder (&p->app->arena, f) : text,
+                    r < 0 ? why : "is not among the method's fields");
 }
 
 static int
@@ -436,14 +461,20 @@ check_required (struct parser *p)
 static void
 fill_namespace (struct parser *p)
 {
-  if (p->app->opt.namespace_ != NULL && hv_model_find_field (p->method->args, "namespace", 9) != NULL && hv_node_get (p->map, "namespace") == NULL)
+  if (p->app->opt.namespace_ != NULL && hv_model_find_field (p->method->args, "namespace", 9) != NULL
+      && hv_node_get (p->map, "namespace") == NULL)
     hv_node_put (&p->app->arena, p->map, "namespace", hv_node_text (&p->app->arena, p->app->opt.namespace_));
 }
 
 int
 hv_args_parse (struct hv_app *app, const struct hv_command *command, const struct hv_args *args, struct hv_node *ret_map)
 {
-  struct parser p = { .app = app, .command = command, .method = command->method, .args = args, .map = ret_map, .positional = command->method->positional };
+  struct parser p = { .app = app,
+                      .command = command,
+                      .method = command->method,
+                      .args = args,
+                      .map = ret_map,
+                      .positional = command->method->positional };
   int only_positional = 0;
   for (; p.at < args->argc; p.at++) {
     const char *text = args->argv[p.at];

@@ -113,7 +113,8 @@ set_pair (struct hv_app *app, const struct hv_model_method *m, struct hv_node *m
 }
 
 static struct hv_node *
-call_arguments (struct hv_app *app, const struct hv_model_method *m, const struct hv_node *list, const char **ret_at, const char **ret_why)
+call_arguments (struct hv_app *app, const struct hv_model_method *m, const struct hv_node *list, const char **ret_at,
+                const char **ret_why)
 {
   struct hv_node *map = hv_node_new (&app->arena, HV_NODE_MAP);
   for (uint32_t i = 0; list != NULL && i < list->count; i++) {
@@ -156,10 +157,17 @@ run_call (struct hv_app *app, struct hv_node *args)
 /* --- plugins --- */
 
 #define ITEM_FIELDS \
-  FIELD ("name", "str", "instance"), FIELD ("plugin", "str", "plugin"), FIELD ("version", "str", "its version"), FIELD ("state", "str", "state"), \
-      FIELD ("reason", "str", "why it is in this state"), FIELD ("summary", "str", "what it does")
-#define FIELD(n, t, d) { .name = n, .dashed = n, .type = t, .doc = d, .words = no_words, .record = &no_record }
-#define NEEDED(n, t, d) { .name = n, .dashed = n, .type = t, .doc = d, .words = no_words, .record = &no_record, .required = 1 }
+  FIELD ("name", "str", "instance"), FIELD ("plugin", "str", "plugin"), FIELD ("version", "str", "its version"), \
+      FIELD ("state", "str", "state"), FIELD ("reason", "str", "why it is in this state"), \
+      FIELD ("summary", "str", "what it does")
+#define FIELD(n, t, d) \
+  { \
+    .name = n, .dashed = n, .type = t, .doc = d, .words = no_words, .record = &no_record \
+  }
+#define NEEDED(n, t, d) \
+  { \
+    .name = n, .dashed = n, .type = t, .doc = d, .words = no_words, .record = &no_record, .required = 1 \
+  }
 #define RECORD(id, ...) \
   static const struct hv_model_field id##_fields[] = { __VA_ARGS__ }; \
   static const struct hv_model_record id = { #id, "", sizeof id##_fields / sizeof *id##_fields, id##_fields }
@@ -167,8 +175,9 @@ run_call (struct hv_app *app, struct hv_node *args)
 static const char *const no_words[] = { NULL };
 static const struct hv_model_record no_record = { .name = "", .doc = "" };
 RECORD (plugin_item, ITEM_FIELDS);
-static const struct hv_model_field plugins_fields[]
-    = { { .name = "items", .dashed = "items", .type = "records", .doc = "the plugins", .words = no_words, .record = &plugin_item } };
+static const struct hv_model_field plugins_fields[] = {
+  { .name = "items", .dashed = "items", .type = "records", .doc = "the plugins", .words = no_words, .record = &plugin_item }
+};
 static const struct hv_model_record plugins_result = { "plugins", "", 1, plugins_fields };
 
 /* bus.plugins, as a method with columns */
@@ -199,8 +208,8 @@ run_plugin_list (struct hv_app *app, struct hv_node *args)
   for (uint32_t i = 0; app->opt.output <= HV_OUTPUT_WIDE && items != NULL && i < items->count; i++) {
     const char *name = hv_node_str (items->as.items[i], "name"), *reason = hv_node_str (items->as.items[i], "reason");
     if (is_trouble (hv_node_str (items->as.items[i], "state")) && name != NULL && reason != NULL)
-      printf ("\n%s%s:%s %s\n", hv_term_on (stdout, HV_RED), hv_term_safe (&app->arena, name, strlen (name)), hv_term_off (stdout, HV_RED),
-              hv_term_safe (&app->arena, reason, strlen (reason)));
+      printf ("\n%s%s:%s %s\n", hv_term_on (stdout, HV_RED), hv_term_safe (&app->arena, name, strlen (name)),
+              hv_term_off (stdout, HV_RED), hv_term_safe (&app->arena, reason, strlen (reason)));
   }
   return HV_EXIT_DONE;
 }
@@ -265,15 +274,32 @@ run_help (struct hv_app *app, struct hv_node *args)
 
 static const char *const shells[] = { "bash", "zsh", "fish", NULL };
 RECORD (api_args, FIELD ("name", "str", "an instance, a method or an event's topic"));
-RECORD (call_args, NEEDED ("method", "str", "INSTANCE.VERB"), FIELD ("arguments", "strs", "key=value, key=@FILE or key:=JSON; or one JSON object; - reads it"));
+RECORD (call_args, NEEDED ("method", "str", "INSTANCE.VERB"),
+        FIELD ("arguments", "strs", "key=value, key=@FILE or key:=JSON; or one JSON object; - reads it"));
 RECORD (events_args, FIELD ("topic", "strs", "only events whose topic matches this pattern (qmp.*)"),
         FIELD ("since", "str", "first those after this place, EPOCH:SEQ"),
-        { .name = "count", .dashed = "count", .type = "u64", .doc = "end after so many", .words = no_words, .record = &no_record, .min = &(const struct hv_node){ .type = HV_NODE_UINT, .as.u = 1 } });
+        { .name = "count",
+          .dashed = "count",
+          .type = "u64",
+          .doc = "end after so many",
+          .words = no_words,
+          .record = &no_record,
+          .min = &(const struct hv_node){ .type = HV_NODE_UINT, .as.u = 1 } });
 RECORD (inspect_args, NEEDED ("name", "str", "instance"));
-RECORD (completion_args, { .name = "shell", .dashed = "shell", .type = "enum", .doc = "which shell", .words = shells, .record = &no_record, .required = 1 });
+RECORD (completion_args, { .name = "shell",
+                           .dashed = "shell",
+                           .type = "enum",
+                           .doc = "which shell",
+                           .words = shells,
+                           .record = &no_record,
+                           .required = 1 });
 RECORD (help_args, FIELD ("command", "strs", "the command's words"));
 
-#define BUILTIN(words_, doc_, fn, args_, ...) { .name = words_, .verb = words_, .words = words_, .doc = doc_, .access = "viewer", .builtin = fn, .args = args_, .result = &no_record, __VA_ARGS__ }
+#define BUILTIN(words_, doc_, fn, args_, ...) \
+  { \
+    .name = words_, .verb = words_, .words = words_, .doc = doc_, .access = "viewer", .builtin = fn, .args = args_, \
+    .result = &no_record, __VA_ARGS__ \
+  }
 
 const struct hv_model_method hv_builtins[] = {
   BUILTIN ("api", "methods and events of the daemon, or all about one", hv_builtin_api, &api_args, .positional = "name?"),
@@ -283,7 +309,8 @@ const struct hv_model_method hv_builtins[] = {
   BUILTIN ("plugin inspect", "one plugin instance and its actions", run_plugin_inspect, &inspect_args, .positional = "name"),
   BUILTIN ("ping", "ask whether the daemon answers", run_ping, &no_record, .positional = NULL),
   BUILTIN ("version", "versions of hvkit and hvkitd", run_version, &no_record, .read = 1),
-  BUILTIN ("completion", "a script that completes hvkit's commands in a shell", hv_builtin_completion, &completion_args, .positional = "shell", .read = 1),
+  BUILTIN ("completion", "a script that completes hvkit's commands in a shell", hv_builtin_completion, &completion_args,
+           .positional = "shell", .read = 1),
   BUILTIN ("help", "this text, or a command's", run_help, &help_args, .positional = "command?", .read = 1),
 };
 const uint32_t hv_builtin_count = sizeof hv_builtins / sizeof *hv_builtins;

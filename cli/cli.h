@@ -63,7 +63,8 @@ struct hv_model {
 const struct hv_model *hv_model_build (struct hv_arena *, const struct hv_node *describe);
 const struct hv_model_instance *hv_model_find_instance (const struct hv_model *, const char *name);
 const struct hv_model_method *hv_model_find_method (const struct hv_model *, const char *name);
-const struct hv_model_field *hv_model_find_field (const struct hv_model_record *, const char *name, uint64_t n); /* '-' counts as '_' */
+const struct hv_model_field *hv_model_find_field (const struct hv_model_record *, const char *name,
+                                                  uint64_t n); /* '-' counts as '_' */
 
 /* --- the program --- */
 
@@ -99,31 +100,37 @@ struct hv_command {
   const char *words; /* as typed, for messages: "get vmi" */
   uint32_t used;     /* how many words it took */
 };
-/* Finds the longest match. *ret_words is the nearest known word on a miss. Returns 1: a method, 0: a group ("get", "qmp"), -1: none. */
+/* Finds the longest match. *ret_words is the nearest known word on a miss. Returns 1: a method, 0: a group ("get", "qmp"), -1:
+ * none. */
 int hv_command_find (struct hv_app *, const char *const *words, uint32_t n, struct hv_command *ret);
+const char *hv_command_next_words (struct hv_app *, const char *const *typed, uint32_t n); /* "boat, boats" */
 const char *hv_command_nearest (struct hv_app *, const char *word);
 /* Calls fn for every way to write a method: alternatives of `words`, or "INSTANCE VERB". */
 typedef void hv_command_fn (void *arg, const struct hv_model_method *, const char *words, uint64_t n);
 void hv_command_each (struct hv_app *, hv_command_fn *, void *arg);
-uint32_t hv_command_is_prefix (const char *words, uint64_t n, const char *const *typed, uint32_t typed_n); /* typed words that match from the start */
+uint32_t hv_command_is_prefix (const char *words, uint64_t n, const char *const *typed,
+                               uint32_t typed_n); /* typed words that match from the start */
 
 /* args.c: the rest of the command line into arguments and options. 0 or HV_EXIT_USAGE, with the message printed. */
 struct hv_args {
   int argc;
   char **argv;
 };
-int hv_args_global (struct hv_app *, const struct hv_args *, int *at); /* 1: took a global option and moved on, 0: it is none, -1: usage */
+int hv_args_global (struct hv_app *, const struct hv_args *,
+                    int *at); /* 1: took a global option and moved on, 0: it is none, -1: usage */
 int hv_args_parse (struct hv_app *, const struct hv_command *, const struct hv_args *, struct hv_node *ret_map);
-/* Sets "size", "machine.cpu.cores" or "labels.app" from text (json: the text is JSON). 1 set, 0 no such field, -1 *ret_why says what is wrong. */
-int hv_args_set (struct hv_app *, const struct hv_model_record *, struct hv_node *map, const char *path, uint64_t n, const char *text, int json,
-                 const char **ret_why);
+/* Sets "size", "machine.cpu.cores" or "labels.app" from text (json: the text is JSON). 1 set, 0 no such field, -1 *ret_why says
+ * what is wrong. */
+int hv_args_set (struct hv_app *, const struct hv_model_record *, struct hv_node *map, const char *path, uint64_t n,
+                 const char *text, int json, const char **ret_why);
 /* One word of `positional`: its field's name, and whether it may be left out. NULL at the end; returns where to go on. */
 const char *hv_args_positional (const char *at, const char **ret_name, uint64_t *ret_size, int *ret_optional);
-char hv_args_short_of (const struct hv_model_method *, const char *field); /* 0: none */
+char hv_args_short_of (const struct hv_model_method *, const char *field);          /* 0: none */
 const char *hv_args_placeholder (struct hv_arena *, const struct hv_model_field *); /* a positional's: "NAME" */
 /* The options that every command has. */
 #define HV_GLOBAL_COUNT 8u
 extern const struct hv_model_field hv_args_globals[HV_GLOBAL_COUNT];
+const struct hv_model_field *hv_args_global_field (const char *name);
 extern const char hv_args_global_letters[HV_GLOBAL_COUNT]; /* 0: none */
 
 /* value.c: one value as typed → a node. NULL and *ret_why (in the arena) if it does not fit. */
@@ -137,12 +144,14 @@ const char *hv_value_placeholder (struct hv_arena *, const struct hv_model_field
 
 /* Calls a method, drawing progress and passing Ctrl-C on as bus.cancel. Returns 0 and the result (in `arena`), or a negative
  * HV_E_* with app->err set; HV_E_CANCELLED with hv_run_interrupted() after Ctrl-C. */
-int hv_run_call (struct hv_app *, const char *method, const struct hv_node *args, int progress, struct hv_arena *, struct hv_node **ret);
+int hv_run_call (struct hv_app *, const char *method, const struct hv_node *args, int progress, struct hv_arena *,
+                 struct hv_node **ret);
 int hv_run_interrupted (void);
-void hv_run_catch_interrupt (void);                   /* from now on Ctrl-C only sets the flag */
-int hv_run_wait (struct hv_app *, int timeout_ms);    /* one round of the connection; 0 or HV_E_UNAVAILABLE; returns early on Ctrl-C */
+void hv_run_catch_interrupt (void); /* from now on Ctrl-C only sets the flag */
+int hv_run_wait (struct hv_app *,
+                 struct hv_err *); /* one round of the connection; 0 or HV_E_UNAVAILABLE; returns early on Ctrl-C */
 int hv_run_subscribe (struct hv_app *, const struct hv_client_subscription *); /* events.c; 0 or HV_E_* with app->err set */
-int hv_run_report (struct hv_app *, int code);        /* prints app->err; returns the exit status */
+int hv_run_report (struct hv_app *, int code);                                 /* prints app->err; returns the exit status */
 int hv_run_method (struct hv_app *, const struct hv_model_method *, struct hv_node *args); /* call, page, print; an exit status */
 int hv_run_pages (struct hv_app *, const struct hv_model_method *, struct hv_node *args, struct hv_arena *, struct hv_node **ret);
 const char *hv_run_list_field (const struct hv_model_method *, const struct hv_node *result); /* NULL: the result is one row */
@@ -176,12 +185,14 @@ const char *hv_term_off (FILE *, enum hv_style);
 uint32_t hv_term_utf8 (const char *, uint64_t n, uint32_t *ret); /* length of the sequence there and its code point; 0: broken */
 int hv_term_harmful (uint32_t code_point);
 char *hv_term_safe (struct hv_arena *, const char *, uint64_t n);
-uint32_t hv_term_width (const char *safe);                                         /* columns it takes */
-void hv_term_wrap (FILE *, const char *safe, uint32_t indent, uint32_t columns);  /* prints words, breaking lines; no newline at the end */
-HV_PRINTF (1, 2) void hv_term_error (const char *fmt, ...);                         /* "hvkit: …" on stderr, made safe */
+uint32_t hv_term_width (const char *safe); /* columns it takes */
+void hv_term_wrap (FILE *, const char *safe, uint32_t indent,
+                   uint32_t columns);                       /* prints words, breaking lines; no newline at the end */
+HV_PRINTF (1, 2) void hv_term_error (const char *fmt, ...); /* "hvkit: …" on stderr, made safe */
 
 /* format.c: one value for people. */
-char *hv_format_value (struct hv_arena *, const struct hv_node *, const char *formatter, uint64_t n); /* NULL node: "<none>"; safe text */
+char *hv_format_value (struct hv_arena *, const struct hv_node *, const char *formatter,
+                       uint64_t n); /* NULL node: "<none>"; safe text */
 char *hv_format_bytes (struct hv_arena *, uint64_t);
 char *hv_format_ms (struct hv_arena *, uint64_t);
 char *hv_format_age (struct hv_arena *, int64_t ms_since_1970);
@@ -196,7 +207,7 @@ struct hv_table {
   struct hv_column {
     const char *path, *formatter;
     uint64_t path_size, formatter_size;
-  } *column;
+  } * column;
   uint32_t *width;
   const char ***cell; /* [row][column], safe text */
 };

@@ -124,7 +124,8 @@ collect_first (void *arg, const struct hv_model_method *m, const char *words, ui
   const char *space = memchr (words, ' ', n);
   (void) m;
   uint64_t len = space != NULL ? (uint64_t) (space - words) : n;
-  hv_node_append (&names->app->arena, names->list, hv_node_text (&names->app->arena, hv_node_strn (&names->app->arena, words, len)));
+  hv_node_append (&names->app->arena, names->list,
+                  hv_node_text (&names->app->arena, hv_node_strn (&names->app->arena, words, len)));
 }
 
 const char *
@@ -136,4 +137,41 @@ hv_command_nearest (struct hv_app *app, const char *word)
   for (uint32_t i = 0; i < names.list->count; i++)
     list[i] = names.list->as.items[i]->as.s.data;
   return hv_nearest (word, strlen (word), list);
+}
+
+/* --- what may follow --- */
+
+struct following {
+  struct hv_app *app;
+  const char *const *typed;
+  uint32_t n;
+  struct hv_node *seen; /* a map, for its keys */
+  const char *text;
+};
+
+static void
+collect_next (void *arg, const struct hv_model_method *m, const char *words, uint64_t n)
+{
+  struct following *f = arg;
+  const char *end = words + n;
+  if (m->hidden || hv_command_is_prefix (words, n, f->typed, f->n) < f->n)
+    return;
+  for (uint32_t i = 0; i < f->n && words < end; i++) {
+    const char *space = memchr (words, ' ', (size_t) (end - words));
+    words = space != NULL ? space + strspn (space, " ") : end;
+  }
+  const char *space = memchr (words, ' ', (size_t) (end - words));
+  const char *word = hv_node_strn (&f->app->arena, words, (uint64_t) ((space != NULL ? space : end) - words));
+  if (*word == '\0' || hv_node_get (f->seen, word) != NULL)
+    return;
+  hv_node_put (&f->app->arena, f->seen, word, hv_node_new (&f->app->arena, HV_NODE_NIL));
+  f->text = hv_node_printf (&f->app->arena, "%s%s%s", f->text, *f->text != '\0' ? ", " : "", word);
+}
+
+const char *
+hv_command_next_words (struct hv_app *app, const char *const *typed, uint32_t n)
+{
+  struct following f = { app, typed, n, hv_node_new (&app->arena, HV_NODE_MAP), "" };
+  hv_command_each (app, collect_next, &f);
+  return f.text;
 }

@@ -16,7 +16,8 @@ offer (struct hv_app *app, const char *typed, const char *candidate, const char 
 
 /* --- values --- */
 
-/* A method that lists the objects this command is about: of the same instance, needing no arguments; best if its words end alike. */
+/* A method that lists the objects this command is about: of the same instance, needing no arguments; best if its words end alike.
+ */
 static const struct hv_model_method *
 lister (const struct hv_model_method *m)
 {
@@ -131,7 +132,9 @@ offer_options (struct hv_app *app, const struct hv_model_method *m, const char *
     if (!m->args->fields[i].ignored)
       offer (app, typed, hv_node_printf (&app->arena, "--%s", m->args->fields[i].dashed), m->args->fields[i].doc);
   for (uint32_t i = 0; i < HV_GLOBAL_COUNT; i++)
-    if (m == NULL || strcmp (hv_args_globals[i].name, "watch") != 0 || m->watch != NULL)
+    if (m == NULL
+        || (hv_model_find_field (m->args, hv_args_globals[i].name, strlen (hv_args_globals[i].name)) == NULL
+            && (strcmp (hv_args_globals[i].name, "watch") != 0 || m->watch != NULL)))
       offer (app, typed, hv_node_printf (&app->arena, "--%s", hv_args_globals[i].name), hv_args_globals[i].doc);
 }
 
@@ -303,37 +306,35 @@ static const char bash_script[]
       "}\n"
       "complete -F _hvkit hvkit\n";
 
-static const char zsh_script[]
-    = "#compdef hvkit\n"
-      "# hvkit completion for zsh: source <(hvkit completion zsh)\n"
-      "_hvkit ()\n"
-      "{\n"
-      "  local -a lines described\n"
-      "  local line\n"
-      "  lines=(\"${(@f)$(\"${words[1]}\" __complete -- \"${(@)words[2,CURRENT]}\" 2>/dev/null)}\")\n"
-      "  if [[ ${lines[1]} == :file ]]; then\n"
-      "    _files\n"
-      "    return\n"
-      "  fi\n"
-      "  for line in \"${lines[@]}\"; do\n"
-      "    [[ -n $line ]] && described+=(\"${${line%%$'\\t'*}//:/\\\\:}:${line#*$'\\t'}\")\n"
-      "  done\n"
-      "  _describe hvkit described\n"
-      "}\n"
-      "compdef _hvkit hvkit\n";
+static const char zsh_script[] = "#compdef hvkit\n"
+                                 "# hvkit completion for zsh: source <(hvkit completion zsh)\n"
+                                 "_hvkit ()\n"
+                                 "{\n"
+                                 "  local -a lines described\n"
+                                 "  local line\n"
+                                 "  lines=(\"${(@f)$(\"${words[1]}\" __complete -- \"${(@)words[2,CURRENT]}\" 2>/dev/null)}\")\n"
+                                 "  if [[ ${lines[1]} == :file ]]; then\n"
+                                 "    _files\n"
+                                 "    return\n"
+                                 "  fi\n"
+                                 "  for line in \"${lines[@]}\"; do\n"
+                                 "    [[ -n $line ]] && described+=(\"${${line%%$'\\t'*}//:/\\\\:}:${line#*$'\\t'}\")\n"
+                                 "  done\n"
+                                 "  _describe hvkit described\n"
+                                 "}\n"
+                                 "compdef _hvkit hvkit\n";
 
-static const char fish_script[]
-    = "# hvkit completion for fish: hvkit completion fish | source\n"
-      "function __hvkit_complete\n"
-      "  set -l words (commandline -opc) (commandline -ct)\n"
-      "  set -l out (command $words[1] __complete -- $words[2..-1] 2>/dev/null)\n"
-      "  if test \"$out[1]\" = ':file'\n"
-      "    __fish_complete_path (commandline -ct)\n"
-      "  else\n"
-      "    string join \\n -- $out\n"
-      "  end\n"
-      "end\n"
-      "complete -c hvkit -f -a '(__hvkit_complete)'\n";
+static const char fish_script[] = "# hvkit completion for fish: hvkit completion fish | source\n"
+                                  "function __hvkit_complete\n"
+                                  "  set -l words (commandline -opc) (commandline -ct)\n"
+                                  "  set -l out (command $words[1] __complete -- $words[2..-1] 2>/dev/null)\n"
+                                  "  if test \"$out[1]\" = ':file'\n"
+                                  "    __fish_complete_path (commandline -ct)\n"
+                                  "  else\n"
+                                  "    string join \\n -- $out\n"
+                                  "  end\n"
+                                  "end\n"
+                                  "complete -c hvkit -f -a '(__hvkit_complete)'\n";
 
 int
 hv_builtin_completion (struct hv_app *app, struct hv_node *args)

@@ -29,7 +29,7 @@ hv_run_subscribe (struct hv_app *app, const struct hv_client_subscription *o)
   struct subscribing s = { .app = app };
   int r = hv_client_subscribe_async (app->client, o, on_subscribed, &s, app->err);
   while (r == 0 && !s.done)
-    (void) hv_run_wait (app, -1);
+    (void) hv_run_wait (app, NULL);
   return r != 0 ? r : s.code;
 }
 
@@ -58,10 +58,14 @@ print_pairs (struct hv_arena *a, const struct hv_node *data)
   for (uint32_t i = 0; data->type == HV_NODE_MAP && i < data->count; i++) {
     const struct hv_node *v = data->as.items[i];
     const char *text = hv_format_value (a, v, "", 0);
-    const char *column = hv_node_printf (a, "%s", strcmp (v->key, "state") == 0 ? "STATE" : strcmp (v->key, "phase") == 0 ? "PHASE" : "");
+    const char *column = hv_node_printf (a, "%s",
+                                         strcmp (v->key, "state") == 0   ? "STATE"
+                                         : strcmp (v->key, "phase") == 0 ? "PHASE"
+                                                                         : "");
     enum hv_style style = hv_format_style (column, text);
     const char *quote = strchr (text, ' ') != NULL && v->type == HV_NODE_STR ? "\"" : "";
-    printf (" %s=%s%s%s%s%s", hv_term_safe (a, v->key, strlen (v->key)), quote, hv_term_on (stdout, style), text, hv_term_off (stdout, style), quote);
+    printf (" %s=%s%s%s%s%s", hv_term_safe (a, v->key, strlen (v->key)), quote, hv_term_on (stdout, style), text,
+            hv_term_off (stdout, style), quote);
   }
 }
 
@@ -70,7 +74,8 @@ print_human (struct hv_arena *a, const struct hv_client_event *e, const struct h
 {
   const struct hv_node *data = hv_node_get (node, "data");
   print_time (stdout, e->time_ms);
-  printf ("  %s%-24s%s", hv_term_on (stdout, HV_BOLD), hv_term_safe (a, e->topic, strlen (e->topic)), hv_term_off (stdout, HV_BOLD));
+  printf ("  %s%-24s%s", hv_term_on (stdout, HV_BOLD), hv_term_safe (a, e->topic, strlen (e->topic)),
+          hv_term_off (stdout, HV_BOLD));
   if (data != NULL)
     print_pairs (a, data);
   fputc ('\n', stdout);
@@ -142,12 +147,13 @@ follow (struct following *f, struct hv_client_subscription *s)
   while (r == 0 && !f->ended && !hv_run_interrupted ()) {
     (void) fflush (stdout);
     if (f->dropped) {
-      hv_term_error ("the daemon ended the subscription (%s), going on from %" PRIu64 ":%" PRIu64, f->reason, f->cursor.epoch, f->cursor.seq);
+      hv_term_error ("the daemon ended the subscription (%s), going on from %" PRIu64 ":%" PRIu64, f->reason, f->cursor.epoch,
+                     f->cursor.seq);
       f->dropped = 0;
       s->since = &f->cursor;
       r = hv_run_subscribe (f->app, s);
     } else
-      r = hv_run_wait (f->app, -1);
+      r = hv_run_wait (f->app, f->app->err);
   }
   (void) fflush (stdout);
   return r;

@@ -39,7 +39,9 @@ format_seconds (struct hv_arena *a, uint64_t s)
     return hv_node_printf (a, "%" PRIu64 "h", h);
   if (d < 8)
     return hv_node_printf (a, h % 24 ? "%" PRIu64 "d%" PRIu64 "h" : "%" PRIu64 "d", d, h % 24);
-  return hv_node_printf (a, "%" PRIu64 "d", d);
+  if (d < 730)
+    return hv_node_printf (a, "%" PRIu64 "d", d);
+  return hv_node_printf (a, d % 365 ? "%" PRIu64 "y%" PRIu64 "d" : "%" PRIu64 "y", d / 365, d % 365);
 }
 
 char *
@@ -95,13 +97,20 @@ static char *
 scalar_text (struct hv_arena *a, const struct hv_node *n)
 {
   switch (n->type) {
-  case HV_NODE_BOOL: return hv_node_printf (a, "%s", n->as.u ? "true" : "false");
-  case HV_NODE_UINT: return hv_node_printf (a, "%" PRIu64, n->as.u);
-  case HV_NODE_INT: return hv_node_printf (a, "%" PRId64, n->as.i);
-  case HV_NODE_F64: return hv_node_printf (a, "%.6g", n->as.f);
-  case HV_NODE_STR: return hv_term_safe (a, n->as.s.data, n->as.s.size);
-  case HV_NODE_BIN: return hv_node_printf (a, "(%" PRIu64 " bytes)", n->as.s.size);
-  default: return hv_node_printf (a, "<none>");
+  case HV_NODE_BOOL:
+    return hv_node_printf (a, "%s", n->as.u ? "true" : "false");
+  case HV_NODE_UINT:
+    return hv_node_printf (a, "%" PRIu64, n->as.u);
+  case HV_NODE_INT:
+    return hv_node_printf (a, "%" PRId64, n->as.i);
+  case HV_NODE_F64:
+    return hv_node_printf (a, "%.6g", n->as.f);
+  case HV_NODE_STR:
+    return hv_term_safe (a, n->as.s.data, n->as.s.size);
+  case HV_NODE_BIN:
+    return hv_node_printf (a, "(%" PRIu64 " bytes)", n->as.s.size);
+  default:
+    return hv_node_printf (a, "<none>");
   }
 }
 
@@ -170,14 +179,21 @@ hv_format_style (const char *column, const char *text)
 {
   static const char *const columns[]
       = { "STATE", "STATUS", "PHASE", "READY", "WORKS", "SUPPORTED", "HEALTH", "CONDITION", "RESULT", NULL };
-  static const char *const good[] = { "running", "ready", "succeeded", "ok", "true", "yes", "connected", "healthy", "active", "live", NULL };
-  static const char *const bad[] = { "failed", "error", "crashed", "refused", "lost", "unreachable", "unmanaged", "corrupt", "damaged", NULL };
-  static const char *const busy[] = { "pending",  "scheduling", "scheduled", "starting", "stopping", "paused",   "pausing", "migrating", "provisioning",
-                                      "shutdown", "waiting",    "terminating", "unknown", "suspended", "restarting", "no",     "false",     NULL };
+  static const char *const good[]
+      = { "running", "ready", "succeeded", "ok", "true", "yes", "connected", "healthy", "active", "live", NULL };
+  static const char *const bad[]
+      = { "failed", "error", "crashed", "refused", "lost", "unreachable", "unmanaged", "corrupt", "damaged", NULL };
+  static const char *const busy[]
+      = { "pending",  "scheduling", "scheduled",   "starting", "stopping",  "paused",     "pausing", "migrating", "provisioning",
+          "shutdown", "waiting",    "terminating", "unknown",  "suspended", "restarting", "no",      "false",     NULL };
   static const char *const quiet[] = { "stopped", "disabled", "halted", "shutoff", "off", "undefined", "<none>", NULL };
   if (strcmp (text, "<none>") == 0)
     return HV_DIM;
   if (!in_words (column, columns))
     return HV_PLAIN;
-  return in_words (text, good) ? HV_GREEN : in_words (text, bad) ? HV_RED : in_words (text, busy) ? HV_YELLOW : in_words (text, quiet) ? HV_DIM : HV_PLAIN;
+  return in_words (text, good)    ? HV_GREEN
+         : in_words (text, bad)   ? HV_RED
+         : in_words (text, busy)  ? HV_YELLOW
+         : in_words (text, quiet) ? HV_DIM
+                                  : HV_PLAIN;
 }

@@ -3,9 +3,9 @@
 #include "cli.h"
 #include <string.h>
 
-#define LEFT_MAX   36u
-#define LINE_MAX_  110u
-#define NEST_MAX   3u
+#define LEFT_MAX  36u
+#define LINE_MAX_ 110u
+#define NEST_MAX  3u
 
 static uint32_t
 line_width (void)
@@ -34,7 +34,7 @@ struct lines {
   struct line {
     const char *left, *right;
     uint32_t left_width;
-  } *line;
+  } * line;
 };
 
 static void
@@ -155,33 +155,84 @@ list_command (void *arg, const struct hv_model_method *m, const char *words, uin
   add_line (&l->lines, signature (a, m, words, n), safe (a, m->doc));
 }
 
-static uint32_t
-print_commands (struct hv_app *app, const char *title, int builtin, const char *const *prefix, uint32_t prefix_n)
+static struct lines
+command_lines (struct hv_app *app, int builtin, const char *const *prefix, uint32_t prefix_n)
 {
   struct listing l = { .app = app, .lines = { .arena = &app->arena }, .builtin = builtin, .prefix = prefix, .prefix_n = prefix_n };
   hv_command_each (app, list_command, &l);
-  if (l.lines.count > 0) {
-    heading (title);
-    print_lines (&l.lines, stdout);
-  }
-  return l.lines.count;
+  return l.lines;
 }
 
-static void
-print_instances (struct hv_app *app)
+static struct lines
+instance_lines (struct hv_app *app)
 {
   struct lines l = { .arena = &app->arena };
   for (uint32_t i = 0; i < app->model->instance_count; i++) {
     const struct hv_model_instance *in = &app->model->instances[i];
     add_line (&l, safe (l.arena, in->name), safe (l.arena, in->summary));
   }
-  if (l.count == 0)
-    return;
-  heading ("Plugins (every action: hvkit INSTANCE --help)");
-  print_lines (&l, stdout);
+  return l;
+}
+
+struct section {
+  const char *title;
+  struct lines lines;
+};
+
+/* All sections of a page share one left column. */
+static void
+print_sections (struct section *s, uint32_t n)
+{
+  uint32_t width = 0;
+  for (uint32_t i = 0; i < n; i++)
+    width = s[i].lines.width > width ? s[i].lines.width : width;
+  for (uint32_t i = 0; i < n; i++) {
+    s[i].lines.width = width;
+    if (s[i].lines.count == 0)
+      continue;
+    heading (s[i].title);
+    print_lines (&s[i].lines, stdout);
+  }
 }
 
 /* --- options --- */
+
+/* 1099511627776 bytes are 1Ti to a reader, 5000 ms are 5s. */
+static const char *
+number_text (struct hv_arena *a, const struct hv_model_field *f, const struct hv_node *n)
+{
+  if (f->unit != NULL && n->type == HV_NODE_UINT && strcmp (f->unit, "bytes") == 0)
+    return hv_format_bytes (a, n->as.u);
+  if (f->unit != NULL && n->type == HV_NODE_UINT && n->as.u > 0 && strcmp (f->unit, "ms") == 0)
+    return hv_format_ms (a, n->as.u);
+  return hv_format_value (a, n, "", 0);
+}
+
+static const char *
+default_text (struct hv_arena *a, const struct hv_model_field *f)
+{
+  struct hv_node n = { .type = HV_NODE_UINT };
+  char *end = NULL;
+  if (f->unit == NULL || *f->def < '0' || *f->def > '9')
+    return safe (a, f->def);
+  n.as.u = strtoull (f->def, &end, 10);
+  return *end == '\0' ? number_text (a, f, &n) : safe (a, f->def);
+}
+
+static const char *
+range_text (struct hv_arena *a, const struct hv_model_field *f)
+{
+  if (f->min != NULL && f->max != NULL)
+    return hv_node_printf (a, "%s to %s", number_text (a, f, f->min), number_text (a, f, f->max));
+  return hv_node_printf (a, f->max != NULL ? "at most %s" : "at least %s", number_text (a, f, f->max != NULL ? f->max : f->min));
+}
+
+static int
+is_number (const struct hv_model_field *f)
+{
+  return strcmp (f->type, "u32") == 0 || strcmp (f->type, "u64") == 0 || strcmp (f->type, "i64") == 0
+         || strcmp (f->type, "f64") == 0;
+}
 
 static const char *
 option_doc (struct hv_arena *a, const struct hv_model_field *f)
@@ -190,11 +241,11 @@ option_doc (struct hv_arena *a, const struct hv_model_field *f)
   if (f->required)
     extra = "required";
   if (f->def != NULL)
-    extra = hv_node_printf (a, "%s%sdefault %s", extra, *extra != '\0' ? ", " : "", safe (a, f->def));
+    extra = hv_node_printf (a, "%s%sdefault: %s", extra, *extra != '\0' ? ", " : "", default_text (a, f));
   if (f->file)
     extra = hv_node_printf (a, "%s%s- is standard input", extra, *extra != '\0' ? ", " : "");
-  if (f->min != NULL && f->max != NULL)
-    extra = hv_node_printf (a, "%s%s%s to %s", extra, *extra != '\0' ? ", " : "", hv_format_value (a, f->min, "", 0), hv_format_value (a, f->max, "", 0));
+  if (is_number (f) && (f->min != NULL || f->max != NULL))
+    extra = hv_node_printf (a, "%s%s%s", extra, *extra != '\0' ? ", " : "", range_text (a, f));
   if (strcmp (f->type, "strs") == 0 || strcmp (f->type, "map") == 0 || strcmp (f->type, "records") == 0)
     extra = hv_node_printf (a, "%s%smay be repeated", extra, *extra != '\0' ? ", " : "");
   if (f->deprecated)
@@ -209,21 +260,33 @@ static void
 add_option (struct lines *l, const struct hv_model_field *f, const char *prefix, char letter)
 {
   struct hv_arena *a = l->arena;
+  int global = prefix == NULL;
+  prefix = global ? "" : prefix;
   const char *before = letter != 0 ? hv_node_printf (a, "-%c, ", letter) : "    ";
-  const char *reach = *prefix == '\0' && (strcmp (f->name, "help") == 0 || strcmp (f->name, "socket") == 0) ? "arg." : "";
+  const char *reach
+      = !global && *prefix == '\0' && (strcmp (f->name, "help") == 0 || strcmp (f->name, "socket") == 0) ? "arg." : "";
   const char *value = is_bool (f) ? "" : hv_node_printf (a, " %s", safe (a, hv_value_placeholder (a, f)));
   const char *no = is_bool (f) && f->def != NULL && strcmp (f->def, "true") == 0 ? "[no-]" : "";
   add_line (l, hv_node_printf (a, "%s--%s%s%s%s%s", before, no, reach, prefix, safe (a, f->dashed), value), option_doc (a, f));
 }
 
+/* -n is everybody's, and means this field. */
+static char
+letter_of (const struct hv_model_method *m, const struct hv_model_field *f)
+{
+  char letter = hv_args_short_of (m, f->name);
+  return letter == 0 && strcmp (f->name, "namespace") == 0 ? 'n' : letter;
+}
+
 static void
-add_options (struct lines *l, const struct hv_model_method *m, const struct hv_model_record *rec, const char *prefix, uint32_t depth)
+add_options (struct lines *l, const struct hv_model_method *m, const struct hv_model_record *rec, const char *prefix,
+             uint32_t depth)
 {
   for (uint32_t i = 0; i < rec->count; i++) {
     const struct hv_model_field *f = &rec->fields[i];
     if (f->ignored || (depth == 0 && is_positional (m, f->name)) || strcmp (f->type, "fd") == 0)
       continue;
-    add_option (l, f, prefix, depth == 0 ? hv_args_short_of (m, f->name) : 0);
+    add_option (l, f, prefix, depth == 0 ? letter_of (m, f) : 0);
     if (strcmp (f->type, "record") == 0 && depth + 1 < NEST_MAX)
       add_options (l, m, f->record, hv_node_printf (l->arena, "%s%s.", prefix, safe (l->arena, f->dashed)), depth + 1);
   }
@@ -247,23 +310,13 @@ print_positionals (struct hv_arena *a, const struct hv_model_method *m)
   print_lines (&l, stdout);
 }
 
-static void
-print_globals (struct hv_arena *a, const struct hv_model_method *m, const char *title)
+static struct lines
+global_lines (struct hv_arena *a)
 {
   struct lines l = { .arena = a };
-  for (uint32_t i = 0; i < HV_GLOBAL_COUNT; i++) {
-    const struct hv_model_field *f = &hv_args_globals[i];
-    int watch = strcmp (f->name, "watch") == 0, own = m != NULL && hv_model_find_field (m->args, f->name, strlen (f->name)) != NULL;
-    if (own || (watch && m != NULL && m->watch == NULL))
-      continue;
-    add_option (&l, f, "", hv_args_global_letters[i]);
-    if (strcmp (f->name, "help") == 0) /* here they are the real ones */
-      l.line[l.count - 1].left = "-h, --help";
-    if (strcmp (f->name, "socket") == 0)
-      l.line[l.count - 1].left = "    --socket PATH";
-  }
-  heading (title);
-  print_lines (&l, stdout);
+  for (uint32_t i = 0; i < HV_GLOBAL_COUNT; i++)
+    add_option (&l, &hv_args_globals[i], NULL, hv_args_global_letters[i]);
+  return l;
 }
 
 /* --- pages --- */
@@ -274,10 +327,11 @@ hv_help_main (struct hv_app *app)
   puts ("hvkit runs virtual machines on this node, through its daemon hvkitd.\n");
   printf ("%sUsage:%s hvkit [--socket PATH] [-n NAMESPACE] [-o table|wide|json|yaml] COMMAND\n", hv_term_on (stdout, HV_BOLD),
           hv_term_off (stdout, HV_BOLD));
-  (void) print_commands (app, "Commands", 0, NULL, 0);
-  print_instances (app);
-  (void) print_commands (app, app->client != NULL ? "Built in" : "Commands", 1, NULL, 0);
-  print_globals (&app->arena, NULL, "Options (before or after the command)");
+  struct section s[] = { { "Commands", command_lines (app, 0, NULL, 0) },
+                         { "Plugins (all that one can do: hvkit PLUGIN --help)", instance_lines (app) },
+                         { app->client != NULL ? "Built in" : "Commands", command_lines (app, 1, NULL, 0) },
+                         { "Options (before or after the command)", global_lines (&app->arena) } };
+  print_sections (s, sizeof s / sizeof *s);
   puts ("\nhvkit COMMAND --help explains a command, hvkit api every method of the daemon.");
   if (app->client == NULL)
     printf ("No hvkitd answers at %s; the commands of its plugins are missing here.\n", safe (&app->arena, app->socket));
@@ -316,9 +370,10 @@ hv_help_group (struct hv_app *app, const struct hv_command *c)
   const struct hv_model_instance *in = c->group_instance;
   if (in != NULL) {
     printf ("%s%s%s: %s", hv_term_on (stdout, HV_BOLD), safe (a, in->name), hv_term_off (stdout, HV_BOLD), safe (a, in->summary));
-    printf ("\n%s%s %s%s%s\n", *in->plugin != '\0' ? "plugin " : "", safe (a, in->plugin), safe (a, in->version), *in->provides != '\0' ? ", provides " : "",
-            safe (a, in->provides));
-    printf ("\n%sUsage:%s hvkit %s ACTION [options]\n", hv_term_on (stdout, HV_BOLD), hv_term_off (stdout, HV_BOLD), safe (a, in->name));
+    printf ("\n%s%s %s%s%s\n", *in->plugin != '\0' ? "plugin " : "", safe (a, in->plugin), safe (a, in->version),
+            *in->provides != '\0' ? ", provides " : "", safe (a, in->provides));
+    printf ("\n%sUsage:%s hvkit %s ACTION [options]\n", hv_term_on (stdout, HV_BOLD), hv_term_off (stdout, HV_BOLD),
+            safe (a, in->name));
     hv_help_actions (app, in);
     printf ("\nhvkit %s ACTION --help explains one.\n", safe (a, in->name));
     return HV_EXIT_DONE;
@@ -326,8 +381,9 @@ hv_help_group (struct hv_app *app, const struct hv_command *c)
   const char *words[8];
   uint32_t count = split_words (a, c->words, words, 8);
   printf ("%sUsage:%s hvkit %s …\n", hv_term_on (stdout, HV_BOLD), hv_term_off (stdout, HV_BOLD), safe (a, c->words));
-  uint32_t n = print_commands (app, "Commands", 0, words, count);
-  (void) print_commands (app, n > 0 ? "Built in" : "Commands", 1, words, count);
+  struct section s[]
+      = { { "Commands", command_lines (app, 0, words, count) }, { "Built in", command_lines (app, 1, words, count) } };
+  print_sections (s, 2);
   return HV_EXIT_DONE;
 }
 
@@ -354,9 +410,11 @@ hv_help_method (struct hv_app *app, const struct hv_command *c)
   struct lines l = { .arena = a };
   struct aliases aliases = { a, m, c->words, "" };
   add_options (&l, m, m->args, "", 0);
+  if (m->watch != NULL)
+    add_option (&l, hv_args_global_field ("watch"), NULL, 'w');
   hv_term_wrap (stdout, safe (a, m->doc), 0, line_width ());
-  printf ("\n\n%sUsage:%s hvkit %s%s\n", hv_term_on (stdout, HV_BOLD), hv_term_off (stdout, HV_BOLD), signature (a, m, c->words, strlen (c->words)),
-          l.count > 0 ? " [options]" : "");
+  printf ("\n\n%sUsage:%s hvkit %s%s\n", hv_term_on (stdout, HV_BOLD), hv_term_off (stdout, HV_BOLD),
+          signature (a, m, c->words, strlen (c->words)), l.count > 0 ? " [options]" : "");
   hv_command_each (app, add_alias, &aliases);
   if (*aliases.text != '\0')
     printf ("Also:  %s\n", aliases.text);
@@ -365,9 +423,14 @@ hv_help_method (struct hv_app *app, const struct hv_command *c)
     heading ("Options");
     print_lines (&l, stdout);
   }
-  print_globals (a, m, "Options of every command");
-  if (m->builtin == NULL)
-    printf ("\nMethod %s, for %ss and up. hvkit api %s shows what it answers.\n", safe (a, m->name), safe (a, m->access), safe (a, m->name));
+  puts ("\nThe options of every command (-o json, --timeout …) are in hvkit --help.");
+  if (m->builtin == NULL) {
+    const char *name = safe (a, m->name),
+               *who = hv_node_printf (a, "%ss%s", safe (a, m->access), strcmp (m->access, "admin") == 0 ? "" : " and up");
+    hv_term_wrap (stdout, hv_node_printf (a, "This is the method %s, for %s; hvkit api %s shows what it answers.", name, who, name),
+                  0, line_width ());
+    fputc ('\n', stdout);
+  }
   return HV_EXIT_DONE;
 }
 
@@ -390,18 +453,37 @@ type_text (struct hv_arena *a, const struct hv_model_field *f)
   return safe (a, text);
 }
 
+static uint32_t
+name_width (const struct hv_model_record *rec, uint32_t depth)
+{
+  uint32_t width = 0;
+  for (uint32_t i = 0; i < rec->count; i++) {
+    uint32_t w = depth * 2 + (uint32_t) strlen (rec->fields[i].name),
+             nested = depth + 1 < 8 ? name_width (rec->fields[i].record, depth + 1) : 0;
+    w = w > nested ? w : nested;
+    width = w > width ? w : width;
+  }
+  return width;
+}
+
 static void
-reference_lines (struct lines *l, const struct hv_model_record *rec, uint32_t depth)
+reference_lines (struct lines *l, const struct hv_model_record *rec, uint32_t depth, uint32_t width)
 {
   struct hv_arena *a = l->arena;
   for (uint32_t i = 0; i < rec->count; i++) {
     const struct hv_model_field *f = &rec->fields[i];
-    const char *left = hv_node_printf (a, "%*s%s  %s%s%s", (int) (depth * 2), "", safe (a, f->name), hv_term_on (stdout, HV_DIM), type_text (a, f),
-                                       hv_term_off (stdout, HV_DIM));
-    add_line (l, left, option_doc (a, f));
-    l->line[l->count - 1].left_width = depth * 2 + hv_term_width (safe (a, f->name)) + 2 + hv_term_width (type_text (a, f));
+    const char *name = hv_node_printf (a, "%*s%s", (int) (depth * 2), "", safe (a, f->name)), *type = type_text (a, f);
+    uint32_t pad = hv_term_width (name) < width ? width - hv_term_width (name) : 0;
+    add_line (
+        l,
+        hv_node_printf (a, "%s%*s  %s%s%s", name, (int) pad, "", hv_term_on (stdout, HV_CYAN), type, hv_term_off (stdout, HV_CYAN)),
+        option_doc (a, f));
+    /* colours take no columns */
+    uint32_t w = l->line[l->count - 1].left_width = hv_term_width (name) + pad + 2 + hv_term_width (type);
+    if (w <= LEFT_MAX + 10 && w > l->width)
+      l->width = w;
     if (depth + 1 < 8)
-      reference_lines (l, f->record, depth + 1);
+      reference_lines (l, f->record, depth + 1, width);
   }
 }
 
@@ -409,11 +491,8 @@ void
 hv_help_fields (FILE *f, struct hv_arena *a, const struct hv_model_record *rec)
 {
   struct lines l = { .arena = a };
-  reference_lines (&l, rec, 0);
-  l.width = 0;
-  for (uint32_t i = 0; i < l.count; i++)
-    if (l.line[i].left_width > l.width && l.line[i].left_width <= LEFT_MAX)
-      l.width = l.line[i].left_width;
+  uint32_t width = name_width (rec, 0);
+  reference_lines (&l, rec, 0, width > 24 ? 24 : width);
   if (l.count == 0)
     fputs ("  none\n", f);
   print_lines (&l, f);

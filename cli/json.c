@@ -51,18 +51,29 @@ static void
 print_scalar (FILE *f, const struct hv_node *n)
 {
   switch (n->type) {
-  case HV_NODE_BOOL: fputs (n->as.u ? "true" : "false", f); break;
-  case HV_NODE_UINT: fprintf (f, "%" PRIu64, n->as.u); break;
-  case HV_NODE_INT: fprintf (f, "%" PRId64, n->as.i); break;
+  case HV_NODE_BOOL:
+    fputs (n->as.u ? "true" : "false", f);
+    break;
+  case HV_NODE_UINT:
+    fprintf (f, "%" PRIu64, n->as.u);
+    break;
+  case HV_NODE_INT:
+    fprintf (f, "%" PRId64, n->as.i);
+    break;
   case HV_NODE_F64:
     if (isfinite (n->as.f))
       fprintf (f, "%.17g", n->as.f);
     else
       fputs ("null", f);
     break;
-  case HV_NODE_STR: print_string (f, n->as.s.data, n->as.s.size); break;
-  case HV_NODE_BIN: print_base64 (f, n->as.s.data, n->as.s.size); break;
-  default: fputs ("null", f);
+  case HV_NODE_STR:
+    print_string (f, n->as.s.data, n->as.s.size);
+    break;
+  case HV_NODE_BIN:
+    print_base64 (f, n->as.s.data, n->as.s.size);
+    break;
+  default:
+    fputs ("null", f);
   }
 }
 

@@ -115,10 +115,12 @@ run_group (struct hv_app *app, const struct line *l, const struct hv_command *c)
   if (app->opt.help)
     return hv_help_group (app, c);
   if (l->at < l->argc && l->argv[l->at][0] == '-') {
-    hv_term_error ("%s: option %s comes before the command is complete (see 'hvkit %s --help')", c->words, l->argv[l->at], c->words);
+    hv_term_error ("%s: option %s comes before the command is complete (see 'hvkit %s --help')", c->words, l->argv[l->at],
+                   c->words);
     return HV_EXIT_USAGE;
   }
-  hv_term_error ("%s: %s is missing (see 'hvkit %s --help')", c->words, c->group_instance != NULL ? "an action" : "a word", c->words);
+  hv_term_error ("%s needs one of: %s (see 'hvkit %s --help')", c->words, hv_command_next_words (app, l->words, l->count),
+                 c->words);
   return HV_EXIT_USAGE;
 }
 

@@ -143,7 +143,8 @@ build_instance (struct hv_arena *a, const struct hv_node *n, struct hv_model_ins
     build_method (a, i, methods->as.items[k], &m[k]);
   for (uint32_t k = 0; k < events->count; k++) {
     const struct hv_node *ev = events->as.items[k];
-    e[k] = (struct hv_model_event){ text_or (ev, "topic", "?"), text_or (ev, "doc", ""), build_record (a, hv_node_get (ev, "data")) };
+    e[k] = (struct hv_model_event){ text_or (ev, "topic", "?"), text_or (ev, "doc", ""),
+                                    build_record (a, hv_node_get (ev, "data")) };
   }
   i->name = text_or (n, "name", "?");
   i->plugin = text_or (n, "plugin", "");

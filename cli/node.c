@@ -221,9 +221,9 @@ decode_items (struct hv_arena *a, struct hv_read *r, struct hv_node *n, uint32_t
 static struct hv_node *
 decode_next (struct hv_arena *a, struct hv_read *r)
 {
-  static const uint32_t types[] = { [HV_MP_BOOL] = HV_NODE_BOOL, [HV_MP_UINT] = HV_NODE_UINT, [HV_MP_INT] = HV_NODE_INT,
-                                    [HV_MP_F64] = HV_NODE_F64,   [HV_MP_STR] = HV_NODE_STR,   [HV_MP_BIN] = HV_NODE_BIN,
-                                    [HV_MP_ARRAY] = HV_NODE_LIST, [HV_MP_MAP] = HV_NODE_MAP,  [HV_MP_EXT] = HV_NODE_BIN };
+  static const uint32_t types[] = { [HV_MP_BOOL] = HV_NODE_BOOL,  [HV_MP_UINT] = HV_NODE_UINT, [HV_MP_INT] = HV_NODE_INT,
+                                    [HV_MP_F64] = HV_NODE_F64,    [HV_MP_STR] = HV_NODE_STR,   [HV_MP_BIN] = HV_NODE_BIN,
+                                    [HV_MP_ARRAY] = HV_NODE_LIST, [HV_MP_MAP] = HV_NODE_MAP,   [HV_MP_EXT] = HV_NODE_BIN };
   struct hv_value v;
   struct hv_node *n = hv_node_new (a, HV_NODE_NIL);
   if (!hv_read_next (r, &v))
@@ -268,14 +268,29 @@ void
 hv_node_encode (const struct hv_node *n, struct hv_pack *p)
 {
   switch (n->type) {
-  case HV_NODE_BOOL: hv_pack_bool (p, n->as.u != 0); break;
-  case HV_NODE_UINT: hv_pack_u64 (p, n->as.u); break;
-  case HV_NODE_INT: hv_pack_i64 (p, n->as.i); break;
-  case HV_NODE_F64: hv_pack_f64 (p, n->as.f); break;
-  case HV_NODE_STR: hv_pack_strn (p, n->as.s.data, n->as.s.size); break;
-  case HV_NODE_BIN: hv_pack_bin (p, n->as.s.data, n->as.s.size); break;
+  case HV_NODE_BOOL:
+    hv_pack_bool (p, n->as.u != 0);
+    break;
+  case HV_NODE_UINT:
+    hv_pack_u64 (p, n->as.u);
+    break;
+  case HV_NODE_INT:
+    hv_pack_i64 (p, n->as.i);
+    break;
+  case HV_NODE_F64:
+    hv_pack_f64 (p, n->as.f);
+    break;
+  case HV_NODE_STR:
+    hv_pack_strn (p, n->as.s.data, n->as.s.size);
+    break;
+  case HV_NODE_BIN:
+    hv_pack_bin (p, n->as.s.data, n->as.s.size);
+    break;
   case HV_NODE_LIST:
-  case HV_NODE_MAP: encode_items (n, p); break;
-  default: hv_pack_nil (p);
+  case HV_NODE_MAP:
+    encode_items (n, p);
+    break;
+  default:
+    hv_pack_nil (p);
   }
 }

@@ -102,7 +102,8 @@ view_list (FILE *f, struct hv_arena *a, const struct hv_node *list, const struct
 }
 
 static void
-view_pair (FILE *f, struct hv_arena *a, const struct hv_node *n, const struct hv_model_field *field, uint32_t indent, uint32_t width)
+view_pair (FILE *f, struct hv_arena *a, const struct hv_node *n, const struct hv_model_field *field, uint32_t indent,
+           uint32_t width)
 {
   const char *key = hv_term_safe (a, n->key, strlen (n->key));
   const struct hv_model_record *rec = field != NULL ? field->record : &no_fields;
@@ -110,10 +111,15 @@ view_pair (FILE *f, struct hv_arena *a, const struct hv_node *n, const struct hv
   fprintf (f, "%*s%s%s:%s", (int) indent, "", hv_term_on (f, HV_BOLD), key, hv_term_off (f, HV_BOLD));
   if (hv_node_is_scalar (n) && !is_text_block (n)) {
     const char *text = view_scalar (a, n, field);
-    const char *name = hv_node_printf (a, "%s", strcmp (n->key, "state") == 0 ? "STATE" : strcmp (n->key, "phase") == 0 ? "PHASE" : "");
+    const char *name = hv_node_printf (a, "%s",
+                                       strcmp (n->key, "state") == 0   ? "STATE"
+                                       : strcmp (n->key, "phase") == 0 ? "PHASE"
+                                                                       : "");
     enum hv_style style = hv_format_style (name, text);
     fprintf (f, "%*s%s%s%s\n", (int) (w < width ? width - w + 2 : 2), "", hv_term_on (f, style), text, hv_term_off (f, style));
-  } else if (!hv_node_is_scalar (n) && (n->count == 0 || (n->type == HV_NODE_LIST && all_scalar (n) && strlen (hv_format_value (a, n, "", 0)) < LINE_MAX_LIST))) {
+  } else if (!hv_node_is_scalar (n)
+             && (n->count == 0
+                 || (n->type == HV_NODE_LIST && all_scalar (n) && strlen (hv_format_value (a, n, "", 0)) < LINE_MAX_LIST))) {
     fprintf (f, "%*s%s\n", (int) (w < width ? width - w + 2 : 2), "", hv_format_value (a, n, "", 0));
   } else {
     fputc ('\n', f);
@@ -153,7 +159,8 @@ hv_output_table (struct hv_app *app, const struct hv_model_method *m, struct hv_
   if (m->columns != NULL)
     t = hv_table_new (a, m->columns, app->opt.output == HV_OUTPUT_WIDE ? m->wide : NULL);
   else if (rows != NULL)
-    t = hv_table_from_fields (a, hv_model_find_field (m->result, list, strlen (list)) != NULL ? field_of (m->result, list)->record : &no_fields, rows);
+    t = hv_table_from_fields (
+        a, hv_model_find_field (m->result, list, strlen (list)) != NULL ? field_of (m->result, list)->record : &no_fields, rows);
   else
     return NULL;
   if (rows == NULL)
@@ -225,8 +232,13 @@ void
 hv_output_result (struct hv_app *app, const struct hv_model_method *m, const struct hv_node *args, const struct hv_node *result)
 {
   switch (app->opt.output) {
-  case HV_OUTPUT_JSON: hv_output_json (stdout, result, 2); break;
-  case HV_OUTPUT_YAML: hv_output_yaml (stdout, result); break;
-  default: print_human (app, m, args, result);
+  case HV_OUTPUT_JSON:
+    hv_output_json (stdout, result, 2);
+    break;
+  case HV_OUTPUT_YAML:
+    hv_output_yaml (stdout, result);
+    break;
+  default:
+    print_human (app, m, args, result);
   }
 }

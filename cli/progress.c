@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-#define BAR_CELLS  24u
-#define REDRAW_MS  100u
+#define BAR_CELLS 24u
+#define REDRAW_MS 100u
 
 struct hv_progress {
   int bar;
@@ -45,7 +45,8 @@ in_bytes (const struct hv_client_progress *g)
 static char *
 amount (struct hv_progress *p, const struct hv_client_progress *g, uint64_t n)
 {
-  return in_bytes (g) ? hv_node_printf (&p->arena, "%sB", hv_format_bytes (&p->arena, n)) : hv_node_printf (&p->arena, "%" PRIu64, n);
+  return in_bytes (g) ? hv_node_printf (&p->arena, "%sB", hv_format_bytes (&p->arena, n))
+                      : hv_node_printf (&p->arena, "%" PRIu64, n);
 }
 
 static uint32_t
@@ -77,8 +78,9 @@ print_plain (struct hv_progress *p, const struct hv_client_progress *g)
     return;
   p->tenth = tenth;
   const char *phase = hv_term_safe (&p->arena, g->phase, strlen (g->phase));
-  fprintf (stderr, "%s%s%u%% %s of %s%s%s\n", phase, *phase != '\0' ? ": " : "", tenth * 10, amount (p, g, g->done), amount (p, g, g->total),
-           in_bytes (g) || *g->unit == '\0' ? "" : " ", in_bytes (g) ? "" : hv_term_safe (&p->arena, g->unit, strlen (g->unit)));
+  fprintf (stderr, "%s%s%u%% %s of %s%s%s\n", phase, *phase != '\0' ? ": " : "", tenth * 10, amount (p, g, g->done),
+           amount (p, g, g->total), in_bytes (g) || *g->unit == '\0' ? "" : " ",
+           in_bytes (g) ? "" : hv_term_safe (&p->arena, g->unit, strlen (g->unit)));
 }
 
 static void
@@ -117,7 +119,9 @@ draw_bar (struct hv_progress *p, const struct hv_client_progress *g)
   if (p->drawn_ms != 0 && now - p->drawn_ms < REDRAW_MS && m < 1000)
     return;
   p->drawn_ms = now;
-  const char *unit = in_bytes (g) || *g->unit == '\0' ? "" : hv_node_printf (&p->arena, " %s", hv_term_safe (&p->arena, g->unit, strlen (g->unit)));
+  const char *unit = in_bytes (g) || *g->unit == '\0'
+                         ? ""
+                         : hv_node_printf (&p->arena, " %s", hv_term_safe (&p->arena, g->unit, strlen (g->unit)));
   const char *phase = hv_term_safe (&p->arena, g->phase, strlen (g->phase));
   fprintf (stderr, "\r\033[K%s%s", phase, *phase != '\0' ? "  " : "");
   if (g->total > 0 && hv_term_width (phase) + BAR_CELLS + 50 <= hv_term_columns ())

@@ -42,22 +42,16 @@ hv_run_interrupted (void)
   return interrupts > 0;
 }
 
-static int
-sooner (int a, int b)
-{
-  return a < 0 ? b : b < 0 || a < b ? a : b;
-}
-
 int
-hv_run_wait (struct hv_app *app, int timeout_ms)
+hv_run_wait (struct hv_app *app, struct hv_err *err)
 {
   uint32_t wants = hv_client_wants (app->client);
   struct pollfd p = { .fd = hv_client_fd (app->client), .events = (short) (POLLIN | (wants & HV_CLIENT_WRITE ? POLLOUT : 0)) };
-  int ms = sooner (timeout_ms, hv_client_timeout_ms (app->client));
+  int ms = hv_client_timeout_ms (app->client);
   struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long) (ms % 1000) * 1000000 };
   if (ppoll (&p, 1, ms < 0 ? NULL : &ts, &unblocked) < 0 && errno != EINTR)
-    return hv_err_sys (app->err, errno, "wait for the daemon");
-  return hv_client_process (app->client, app->err);
+    return hv_err_sys (err, errno, "wait for the daemon");
+  return hv_client_process (app->client, err);
 }
 
 /* --- one call --- */
@@ -96,12 +90,13 @@ wait_done (struct pending *p, uint32_t id)
       (void) hv_client_cancel (p->app->client, id, NULL);
       cancelled = 1;
     }
-    (void) hv_run_wait (p->app, -1); /* a lost connection ends the call through on_done */
+    (void) hv_run_wait (p->app, NULL); /* a lost connection ends the call through on_done */
   }
 }
 
 int
-hv_run_call (struct hv_app *app, const char *method, const struct hv_node *args, int progress, struct hv_arena *arena, struct hv_node **ret)
+hv_run_call (struct hv_app *app, const char *method, const struct hv_node *args, int progress, struct hv_arena *arena,
+             struct hv_node **ret)
 {
   HV_CLEAN (hv_pack) struct hv_pack packed = { 0 };
   struct pending p = { .app = app, .arena = arena };

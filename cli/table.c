@@ -8,7 +8,8 @@
 #define GAP             3u
 
 static void
-add_column (struct hv_table *t, const char *header, const char *path, uint64_t path_size, const char *formatter, uint64_t formatter_size)
+add_column (struct hv_table *t, const char *header, const char *path, uint64_t path_size, const char *formatter,
+            uint64_t formatter_size)
 {
   t->header[t->columns] = header;
   t->column[t->columns] = (struct hv_column){ path, formatter, path_size, formatter_size };

@@ -87,8 +87,8 @@ hv_term_utf8 (const char *text, uint64_t n, uint32_t *ret)
 int
 hv_term_harmful (uint32_t c)
 {
-  return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069)
-         || c == 0xfeff;
+  return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e)
+         || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
 }
 
 static char *
@@ -162,6 +162,7 @@ hv_term_error (const char *fmt, ...)
   (void) vsnprintf (text, (size_t) n + 1, fmt, ap);
   va_end (ap);
   (void) fflush (stdout);
-  fprintf (stderr, "%shvkit:%s %s\n", hv_term_on (stderr, HV_RED), hv_term_off (stderr, HV_RED), hv_term_safe (&a, text, strlen (text)));
+  fprintf (stderr, "%shvkit:%s %s\n", hv_term_on (stderr, HV_RED), hv_term_off (stderr, HV_RED),
+           hv_term_safe (&a, text, strlen (text)));
   hv_arena_free (&a);
 }

@@ -20,10 +20,12 @@ struct suffix {
   const char *word;
   uint64_t factor;
 };
-static const struct suffix size_suffixes[]
-    = { { "", 1 },           { "Ki", 1ull << 10 },   { "Mi", 1ull << 20 }, { "Gi", 1ull << 30 }, { "Ti", 1ull << 40 }, { "Pi", 1ull << 50 },
-        { "K", 1000 },       { "k", 1000 },          { "M", 1000000 },     { "G", 1000000000 },  { "T", 1000000000000 }, { NULL, 0 } };
-static const struct suffix time_suffixes[] = { { "", 1 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 }, { NULL, 0 } };
+static const struct suffix size_suffixes[] = {
+  { "", 1 },     { "Ki", 1ull << 10 }, { "Mi", 1ull << 20 }, { "Gi", 1ull << 30 }, { "Ti", 1ull << 40 },   { "Pi", 1ull << 50 },
+  { "K", 1000 }, { "k", 1000 },        { "M", 1000000 },     { "G", 1000000000 },  { "T", 1000000000000 }, { NULL, 0 }
+};
+static const struct suffix time_suffixes[]
+    = { { "", 1 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 }, { NULL, 0 } };
 static const struct suffix no_suffixes[] = { { "", 1 }, { NULL, 0 } };
 
 static int
@@ -73,21 +75,32 @@ parse_unsigned (struct hv_app *app, const struct hv_model_field *f, const char *
   uint64_t n;
   const struct suffix *s = has_unit (f, "bytes") ? size_suffixes : has_unit (f, "ms") ? time_suffixes : no_suffixes;
   if (!parse_suffixed (text, s, &n))
-    return NO ("'%s' is not %s", text, s == size_suffixes ? "a size (4096, 512Mi, 10Gi)" : s == time_suffixes ? "a duration (1500, 30s, 5m)" : "a whole number");
-  if ((f->min != NULL && f->min->type == HV_NODE_UINT && n < f->min->as.u) || (f->max != NULL && f->max->type == HV_NODE_UINT && n > f->max->as.u)
-      || (is_type (f, "u32") && n > UINT32_MAX))
+    return NO ("'%s' is not %s", text,
+               s == size_suffixes   ? "a size (4096, 512Mi, 10Gi)"
+               : s == time_suffixes ? "a duration (1500, 30s, 5m)"
+                                    : "a whole number");
+  if ((f->min != NULL && f->min->type == HV_NODE_UINT && n < f->min->as.u)
+      || (f->max != NULL && f->max->type == HV_NODE_UINT && n > f->max->as.u) || (is_type (f, "u32") && n > UINT32_MAX))
     return NO ("'%s' is out of range: %s", text, f->min == NULL && f->max == NULL ? "0 to 4294967295" : range_text (app, f));
   return hv_node_uint (&app->arena, n);
 }
 
+static int64_t
+signed_of (const struct hv_node *n)
+{
+  return n->type == HV_NODE_UINT && n->as.u > INT64_MAX ? INT64_MAX : n->as.i;
+}
+
 static struct hv_node *
-parse_signed (struct hv_app *app, const char *text, const char **ret_why)
+parse_signed (struct hv_app *app, const struct hv_model_field *f, const char *text, const char **ret_why)
 {
   char *end = NULL;
   errno = 0;
   int64_t n = strtoll (text, &end, 10);
   if (errno != 0 || end == text || *end != '\0')
     return NO ("'%s' is not a whole number", text);
+  if ((f->min != NULL && n < signed_of (f->min)) || (f->max != NULL && n > signed_of (f->max)))
+    return NO ("'%s' is out of range: %s", text, range_text (app, f));
   struct hv_node *node = hv_node_new (&app->arena, n < 0 ? HV_NODE_INT : HV_NODE_UINT);
   node->as.i = n;
   return node;
@@ -167,7 +180,9 @@ hv_value_file (struct hv_app *app, const struct hv_model_field *f, const char *p
 {
   int standard = strcmp (path, "-") == 0;
   HV_CLEAN (hv_fd) int opened = -1;
-  uint64_t limit = app->client != NULL && hv_client_info (app->client)->request_bytes != 0 ? hv_client_info (app->client)->request_bytes : 1u << 20;
+  uint64_t limit = app->client != NULL && hv_client_info (app->client)->request_bytes != 0
+                       ? hv_client_info (app->client)->request_bytes
+                       : 1u << 20;
   if (!standard && (opened = open (path, O_RDONLY | O_CLOEXEC)) < 0)
     return NO ("read '%s': %s", path, strerror (errno));
   struct hv_node *node = hv_node_new (&app->arena, f != NULL && is_type (f, "bin") ? HV_NODE_BIN : HV_NODE_STR);
@@ -246,7 +261,7 @@ hv_value_parse (struct hv_app *app, const struct hv_model_field *f, const char *
   if (is_type (f, "u32") || is_type (f, "u64"))
     return parse_unsigned (app, f, text, ret_why);
   if (is_type (f, "i64"))
-    return parse_signed (app, text, ret_why);
+    return parse_signed (app, f, text, ret_why);
   if (is_type (f, "f64"))
     return parse_float (app, text, ret_why);
   if (is_type (f, "enum"))
@@ -280,8 +295,9 @@ hv_value_placeholder (struct hv_arena *a, const struct hv_model_field *f)
 {
   static const struct {
     const char *type, *text;
-  } names[] = { { "bool", "true|false" }, { "u32", "N" },     { "u64", "N" },       { "i64", "N" },   { "f64", "NUMBER" }, { "bin", "TEXT" },
-                { "record", "JSON" },     { "records", "JSON" }, { "map", "KEY=VALUE" }, { "any", "JSON" }, { "fd", "FD" } };
+  } names[] = { { "bool", "true|false" }, { "u32", "N" },    { "u64", "N" },       { "i64", "N" },
+                { "f64", "NUMBER" },      { "bin", "TEXT" }, { "record", "JSON" }, { "records", "JSON" },
+                { "map", "KEY=VALUE" },   { "any", "JSON" }, { "fd", "FD" } };
   if (f->file)
     return "FILE";
   if (f->path)

@@ -190,7 +190,7 @@ follow (struct watch *w)
     if (!w->subscribed)
       r = subscribe (w);
     while (r == 0 && !w->dirty && !hv_run_interrupted ())
-      r = hv_run_wait (w->app, -1);
+      r = hv_run_wait (w->app, w->app->err);
     if (r != 0 || hv_run_interrupted ())
       break;
     r = list_again (w);
