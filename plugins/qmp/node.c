@@ -223,7 +223,7 @@ node_keep (struct qmp *q, const char *identity)
   while (q->machines != NULL && q->machines[count] != NULL)
     count++;
   HV_SET (&n, boot_id, q->host->api->info (q->host)->boot_id);
-  if (q->kvm_tried) {
+  if (q->kvm_verdict && !HV_HAS (q->config, kvm_probe)) {
     HV_SET (&n, kvm_works, q->kvm_works);
     HV_SET (&n, kvm_reason, q->kvm_reason != NULL ? q->kvm_reason : "");
   }
@@ -249,8 +249,9 @@ node_accel (struct qmp *q, const struct qmp_node *kept, struct hv_err *err)
     r = qmp_accel_try (q, &q->kvm_works, &q->kvm_reason, err);
   if (r == HV_E_CANCELLED)
     return r;
+  q->kvm_verdict = r == 0;
   if (r < 0) {
-    /* a node that cannot even try is not one where guests may hang */
+    /* what could not even be tried is not relied on, and tried again next time */
     q->kvm_works = 0;
     (void) qmp_text_set (&q->kvm_reason, hv_err_message (err));
   }

@@ -65,8 +65,8 @@ proto_line (struct qmp_proto *p, const char *line, size_t size, struct hv_err *e
   return 0;
 }
 
-int
-qmp_proto_feed (struct qmp_proto *p, const void *data, size_t size, struct hv_err *err)
+static int
+proto_take (struct qmp_proto *p, const void *data, size_t size, struct hv_err *err)
 {
   char *line;
   size_t n;
@@ -76,6 +76,22 @@ qmp_proto_feed (struct qmp_proto *p, const void *data, size_t size, struct hv_er
       return hv_err_set (err, HV_E_UNAVAILABLE, "line of %zu bytes is too long", n);
     if (n > 0)
       r = proto_line (p, line, n, err);
+  }
+  return r;
+}
+
+/* The greeting has a limit of its own, so it is taken apart from what may be glued to it. */
+int
+qmp_proto_feed (struct qmp_proto *p, const void *data, size_t size, struct hv_err *err)
+{
+  const char *at = data;
+  int r = 0;
+  while (r == 0 && size > 0) {
+    const char *end = p->greeted ? NULL : memchr (at, '\n', size);
+    size_t n = end != NULL ? (size_t) (end + 1 - at) : size;
+    r = proto_take (p, at, n, err);
+    at += n;
+    size -= n;
   }
   return r;
 }

@@ -116,8 +116,8 @@ struct qmp {
   /* the node */
   uint8_t node_known;
   char *accel, *kvm_reason, *version, *q35, *node_failure;
-  uint8_t kvm_works, kvm_tried;
-  char **machines; /* NULL-terminated */
+  uint8_t kvm_works, kvm_tried, kvm_verdict; /* verdict: the probe ran to its end */
+  char **machines;                           /* NULL-terminated */
 };
 
 /* --- vm.c: objects and states --- */
