@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Every limit on what a user, peer, guest or image controls, in one place. docs/limits.md explains each and its answer.
+/* Every limit on what users, peers and their data control, in one place. docs/limits.md explains each and its answer.
  * The ones marked (core.json) are defaults that the node's core.json may change. */
 #ifndef HV_CORE_LIMITS_H
 #define HV_CORE_LIMITS_H

@@ -117,7 +117,7 @@ describe_events (const struct hv_instance *i, struct hv_pack *p)
     (void) snprintf (topic, sizeof topic, "%s.%s", i->name, (*e)->name);
     uint64_t map = hv_pack_map_open (p);
     pair (p, "topic", topic, &members);
-    pair (p, "doc", (*e)->doc, &members);
+    pair (p, "doc", (*e)->struct_size > offsetof (struct hv_event, doc) ? (*e)->doc : NULL, &members);
     describe_record ("data", (*e)->data, p, &members);
     hv_pack_map_close (p, map, members);
   }

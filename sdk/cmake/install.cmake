@@ -1,0 +1,10 @@
+# How others find the SDK: a CMake package and a pkg-config file.
+set(HVKIT_CONFIG_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/hvkit)
+file(RELATIVE_PATH HVKIT_CONFIG_TO_PREFIX /${HVKIT_CONFIG_DIR} /)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/hvkitConfig.cmake.in ${CMAKE_BINARY_DIR}/hvkitConfig.cmake @ONLY)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/hvkit.pc.in ${CMAKE_BINARY_DIR}/hvkit.pc @ONLY)
+include(CMakePackageConfigHelpers)
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/hvkitConfigVersion.cmake COMPATIBILITY SameMajorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/hvkitConfig.cmake ${CMAKE_BINARY_DIR}/hvkitConfigVersion.cmake DESTINATION ${HVKIT_CONFIG_DIR})
+install(FILES ${CMAKE_BINARY_DIR}/hvkit.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/sdk/template/ DESTINATION ${CMAKE_INSTALL_DATADIR}/hvkit/template)
