@@ -35,7 +35,7 @@ static void
 print_entry (struct hv_arena *a, const char *name, const char *doc, uint32_t width, const char *mark)
 {
   printf ("  %s %-*s   ", mark, (int) width, safe (a, name));
-  hv_term_wrap (stdout, safe (a, doc), width + 7, hv_term.out_tty ? hv_term_columns () : 110);
+  hv_term_wrap (stdout, hv_help_brief (a, doc), width + 7, hv_term.out_tty ? hv_term_columns () : 110);
   fputc ('\n', stdout);
 }
 

@@ -406,7 +406,10 @@ hv_args_positional (const char *at, const char **ret_name, uint64_t *ret_size, i
 const char *
 hv_args_placeholder (struct hv_arena *a, const struct hv_model_field *f)
 {
-  char *s = hv_node_strn (a, f->dashed, strlen (f->dashed));
+  size_t n = strlen (f->dashed), unit = f->unit != NULL ? strlen (f->unit) : 0;
+  if (unit > 0 && n > unit + 1 && f->dashed[n - unit - 1] == '-' && strcmp (f->dashed + n - unit, f->unit) == 0)
+    n -= unit + 1; /* values bring their unit: 10Gi */
+  char *s = hv_node_strn (a, f->dashed, n);
   for (char *c = s; *c != '\0'; c++)
     *c = (char) toupper ((unsigned char) *c);
   return s;

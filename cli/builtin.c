@@ -205,11 +205,14 @@ run_plugin_list (struct hv_app *app, struct hv_node *args)
     return hv_run_report (app, r);
   hv_output_result (app, &plugins_method, args, result);
   const struct hv_node *items = hv_node_get (result, "items");
+  const char *gap = "\n";
   for (uint32_t i = 0; app->opt.output <= HV_OUTPUT_WIDE && items != NULL && i < items->count; i++) {
     const char *name = hv_node_str (items->as.items[i], "name"), *reason = hv_node_str (items->as.items[i], "reason");
-    if (is_trouble (hv_node_str (items->as.items[i], "state")) && name != NULL && reason != NULL)
-      printf ("\n%s%s:%s %s\n", hv_term_on (stdout, HV_RED), hv_term_safe (&app->arena, name, strlen (name)),
-              hv_term_off (stdout, HV_RED), hv_term_safe (&app->arena, reason, strlen (reason)));
+    if (!is_trouble (hv_node_str (items->as.items[i], "state")) || name == NULL || reason == NULL)
+      continue;
+    printf ("%s%s%s:%s %s\n", gap, hv_term_on (stdout, HV_RED), hv_term_safe (&app->arena, name, strlen (name)),
+            hv_term_off (stdout, HV_RED), hv_term_safe (&app->arena, reason, strlen (reason)));
+    gap = "";
   }
   return HV_EXIT_DONE;
 }

@@ -228,6 +228,7 @@ void hv_output_yaml (FILE *, const struct hv_node *);
 /* help.c */
 int hv_help_main (struct hv_app *);
 int hv_help_group (struct hv_app *, const struct hv_command *);
+const char *hv_help_brief (struct hv_arena *, const char *doc); /* its first clause, made safe */
 void hv_help_actions (struct hv_app *, const struct hv_model_instance *);
 int hv_help_method (struct hv_app *, const struct hv_command *);
 void hv_help_fields (FILE *, struct hv_arena *, const struct hv_model_record *); /* as reference: name, type, doc */

@@ -44,6 +44,16 @@ count_words (const char *words, uint64_t n)
   return count;
 }
 
+/* agent-command is agent_command: options are written with dashes, so people write words that way too. */
+static int
+same_word (const char *typed, const char *word, size_t n)
+{
+  size_t i = 0;
+  while (i < n && typed[i] != '\0' && (typed[i] == word[i] || (typed[i] == '-' && word[i] == '_')))
+    i++;
+  return i == n && typed[i] == '\0';
+}
+
 uint32_t
 hv_command_is_prefix (const char *words, uint64_t n, const char *const *typed, uint32_t typed_n)
 {
@@ -52,7 +62,7 @@ hv_command_is_prefix (const char *words, uint64_t n, const char *const *typed, u
   while (i < typed_n && words < end) {
     const char *space = memchr (words, ' ', (size_t) (end - words));
     size_t len = (size_t) ((space != NULL ? space : end) - words);
-    if (strlen (typed[i]) != len || memcmp (typed[i], words, len) != 0)
+    if (!same_word (typed[i], words, len))
       break;
     i++;
     words += len;

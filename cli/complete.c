@@ -11,7 +11,7 @@ offer (struct hv_app *app, const char *typed, const char *candidate, const char 
 {
   if (strncmp (candidate, typed, strlen (typed)) != 0)
     return;
-  printf ("%s\t%s\n", hv_term_safe (&app->arena, candidate, strlen (candidate)), hv_term_safe (&app->arena, doc, strlen (doc)));
+  printf ("%s\t%s\n", hv_term_safe (&app->arena, candidate, strlen (candidate)), hv_help_brief (&app->arena, doc));
 }
 
 /* --- values --- */

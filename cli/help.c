@@ -20,6 +20,19 @@ safe (struct hv_arena *a, const char *s)
   return hv_term_safe (a, s, strlen (s));
 }
 
+/* In a list a command gets the first thing its text says; the rest is on its own page. */
+const char *
+hv_help_brief (struct hv_arena *a, const char *doc)
+{
+  const char *stop = strstr (doc, ". "), *semicolon = strstr (doc, "; ");
+  if (stop == NULL || (semicolon != NULL && semicolon < stop))
+    stop = semicolon;
+  uint64_t n = stop != NULL ? (uint64_t) (stop - doc) : strlen (doc);
+  if (stop == NULL && n > 0 && doc[n - 1] == '.')
+    n--;
+  return hv_term_safe (a, doc, n);
+}
+
 static void
 heading (const char *text)
 {
@@ -152,7 +165,7 @@ list_command (void *arg, const struct hv_model_method *m, const char *words, uin
   if (hv_command_is_prefix (words, n, l->prefix, l->prefix_n) < l->prefix_n)
     return;
   l->last = m;
-  add_line (&l->lines, signature (a, m, words, n), safe (a, m->doc));
+  add_line (&l->lines, signature (a, m, words, n), hv_help_brief (a, m->doc));
 }
 
 static struct lines
@@ -169,7 +182,7 @@ instance_lines (struct hv_app *app)
   struct lines l = { .arena = &app->arena };
   for (uint32_t i = 0; i < app->model->instance_count; i++) {
     const struct hv_model_instance *in = &app->model->instances[i];
-    add_line (&l, safe (l.arena, in->name), safe (l.arena, in->summary));
+    add_line (&l, safe (l.arena, in->name), hv_help_brief (l.arena, in->summary));
   }
   return l;
 }
@@ -345,7 +358,7 @@ hv_help_actions (struct hv_app *app, const struct hv_model_instance *in)
   for (uint32_t i = 0; i < in->method_count; i++) {
     const struct hv_model_method *m = &in->methods[i];
     if (!m->hidden)
-      add_line (&l, signature (l.arena, m, m->verb, strlen (m->verb)), safe (l.arena, m->doc));
+      add_line (&l, signature (l.arena, m, m->verb, strlen (m->verb)), hv_help_brief (l.arena, m->doc));
   }
   heading ("Actions");
   print_lines (&l, stdout);
@@ -440,7 +453,7 @@ static const char *
 type_text (struct hv_arena *a, const struct hv_model_field *f)
 {
   const char *text = f->type;
-  if (strcmp (f->type, "enum") == 0) {
+  if (strcmp (f->type, "enum") == 0 && strcmp (hv_value_placeholder (a, f), "WORD") != 0) {
     text = "";
     for (const char *const *w = f->words; *w != NULL; w++)
       text = hv_node_printf (a, "%s%s%s", text, w != f->words ? "|" : "", *w);

@@ -90,11 +90,24 @@ view_rows (FILE *f, struct hv_arena *a, const struct hv_node *list, const struct
   }
 }
 
+/* Many short words fill lines; long ones get a line each. */
 static void
 view_list (FILE *f, struct hv_arena *a, const struct hv_node *list, const struct hv_model_record *rec, uint32_t indent)
 {
   if (!all_scalar (list)) {
     view_rows (f, a, list, rec, indent);
+    return;
+  }
+  int brief = 1;
+  const char *all = "";
+  for (uint32_t i = 0; i < list->count; i++)
+    brief = brief && strlen (hv_format_value (a, list->as.items[i], "", 0)) < 30;
+  for (uint32_t i = 0; brief && i < list->count; i++)
+    all = hv_node_printf (a, "%s%s%s", all, i > 0 ? ", " : "", hv_format_value (a, list->as.items[i], "", 0));
+  if (brief) {
+    fprintf (f, "%*s", (int) indent, "");
+    hv_term_wrap (f, all, indent, LINE_MAX_LIST);
+    fputc ('\n', f);
     return;
   }
   for (uint32_t i = 0; i < list->count; i++)

@@ -56,18 +56,30 @@ list_again (struct watch *w)
   return r;
 }
 
+/* "lifecycle qmp.agent": a name without a dot is an event of the method's own instance, whose name an interface cannot know. */
+static const char *const *
+topics_of (struct watch *w)
+{
+  struct hv_arena *a = &w->app->arena;
+  const char *at = w->method->watch, **topics = hv_node_alloc (a, (strlen (at) + 2) * sizeof *topics);
+  for (uint32_t n = 0; *(at += strspn (at, " ")) != '\0'; at += strcspn (at, " ")) {
+    const char *name = hv_node_strn (a, at, strcspn (at, " "));
+    topics[n++] = strchr (name, '.') != NULL ? name : hv_node_printf (a, "%s.%s", w->method->instance->name, name);
+  }
+  return topics;
+}
+
 /* Without a cursor in the answer something may have changed between it and the subscription: it is read once more. */
 static int
 subscribe (struct watch *w)
 {
   const struct hv_node *result = w->result[w->now];
-  const char *topics[] = { w->method->watch, NULL };
   if (!w->has_cursor && hv_node_get (result, "epoch") != NULL && hv_node_get (result, "seq") != NULL) {
     w->cursor = (struct hv_client_cursor){ hv_node_u64 (result, "epoch"), hv_node_u64 (result, "seq") };
     w->has_cursor = 1;
   }
   struct hv_client_subscription s = { .struct_size = sizeof s,
-                                      .topics = topics,
+                                      .topics = topics_of (w),
                                       .since = w->has_cursor ? &w->cursor : NULL,
                                       .event = on_event,
                                       .dropped = on_dropped,

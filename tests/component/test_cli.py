@@ -363,6 +363,8 @@ class Arguments(CliTest):
         self.assertIn("unknown command 'strat', did you mean 'start'?", self.fails(2, "strat", "x"))
         self.assertIn("harbour: unknown command 'buidl', did you mean 'build'?", self.fails(2, "harbour", "buidl"))
         self.assertIn("unknown command 'zzzzzz'", self.fails(2, "zzzzzz"))
+        self.assertIn("Usage: hvkit radio say_it", self.ok("help", "radio", "say_it"))
+        self.assertIn("--text", self.ok("radio", "say-it", "--help"))
         self.assertEqual(self.fails(2, "get"), "get needs one of: boat, boats (see 'hvkit get --help')")
         self.assertIn("harbour needs one of: list, start, apply, build, get (", self.fails(2, "harbour"))
         self.assertIn("unknown command 'ship'", self.fails(2, "get", "ship"))
@@ -477,6 +479,10 @@ class Help(CliTest):
         self.assertNotIn("secret", text)
         self.assertEqual(text, self.ok("help"))
         self.assertEqual(text, self.ok("-h"))
+
+    def test_lists_show_the_first_thing_a_text_says(self):
+        self.assertIn("say_it            Says it again\n", self.ok("radio", "--help"))
+        self.assertIn("Says it again; louder. And again\n", self.ok("radio", "say-it", "--help"))
 
     def test_main_page_without_a_daemon(self):
         self.env["HVKIT_SOCKET"] = "/nonexistent.sock"
@@ -691,7 +697,7 @@ class Watch(CliTest):
         self.bus.answer("harbour.list", answer)
         p = self.start("get", "boat", "--watch")
         self.assertEqual([self.line(p).split()[:2] for _ in range(3)], [["NAME", "STATE"], ["a", "Running"], ["a", "Stopped"]])
-        self.assertEqual(self.bus.last("bus.subscribe"), {"topics": ["harbour.changed"], "since": {"epoch": EPOCH, "seq": 0}})
+        self.assertEqual(self.bus.last("bus.subscribe"), {"topics": ["harbour.changed", "radio.*"], "since": {"epoch": EPOCH, "seq": 0}})
 
     def test_json(self):
         p = self.start("get", "boat", "a", "-w", "-o", "json")

@@ -35,7 +35,7 @@ HARBOUR = instance(
     "harbour",
     [
         method("harbour.list", "boats of the harbour", LIST_ARGS, LIST_RESULT, flags=["read"],
-               cli={"words": "get boat|get boats", "positional": "name?", "list": "items", "watch": "harbour.changed",
+               cli={"words": "get boat|get boats", "positional": "name?", "list": "items", "watch": "changed radio.*",
                     "columns": "NAME=name STATE=state WEIGHT=weight_bytes:bytes AGE=created_at:age", "wide": "TAGS=tags", "shorts": "n=namespace"}),
         method("harbour.start", "sets a boat sailing", NAME_ARGS, record("r", field("kind"), field("name")), access="operator", lane="mutate", key="name",
                cli={"words": "start", "positional": "name", "done": "{kind}/{name} started"}),
@@ -49,7 +49,8 @@ HARBOUR = instance(
     ],
     [event("harbour.changed", "a boat changed", record("changed", field("name"), field("state")))],
     summary="keeps boats", provides=[("mooring", 1)])
-RADIO = instance("radio", [method("radio.say", "says something", record("say_args", field("text", doc="what", required=True)), None)], summary="talks")
+RADIO = instance("radio", [method("radio.say", "says something", record("say_args", field("text", doc="what", required=True)), None),
+                             method("radio.say_it", "Says it again; louder. And again", record("say_it_args", field("text")), None)], summary="talks")
 
 
 def boat(name, state="Running", **more):
