@@ -26,7 +26,5 @@
 #define HV_LIMIT_DRAIN_MS             5000u       /* a stopping instance's calls get this long */
 #define HV_LIMIT_MANIFEST_BYTES       (256u << 10)
 #define HV_LIMIT_RECORD_BYTES         (4u << 20)  /* one document of the store */
-#define HV_LIMIT_IDEMPOTENCY_MS       600000u
-#define HV_LIMIT_IDEMPOTENCY_KEYS     4096u
 #define HV_LIMIT_PLUGINS              128u
 #endif
