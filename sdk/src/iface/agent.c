@@ -69,7 +69,7 @@ HV_VERB_CLI (shutdown, .positional = "vm", .done = "vm/{vm} asked to shut down")
 HV_VERB_CLI (command, .positional = "vm command");
 
 /* --- the verbs. What asks the guest takes the agent's lane: it answers one question at a time. --- */
-HV_VERB (ping, HV_MUST, &hv_agent_args_record, &hv_agent_ping_record, HV_VIEWER, HV_LANE_NONE, "vm", 10000, &cli_ping,
+HV_VERB (ping, HV_MUST | HV_READ, &hv_agent_args_record, &hv_agent_ping_record, HV_VIEWER, HV_LANE_NONE, "vm", 10000, &cli_ping,
          "Whether the agent answers, and how fast");
 HV_VERB (info, HV_MUST | HV_READ, &hv_agent_args_record, &hv_agent_info_record, HV_VIEWER, HV_LANE_NONE, "vm", 10000, &cli_info,
          "The agent's version and the commands it takes");

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* guest-agent: agent/1 over the agent_command of whatever backend runs the VM. The backend owns the channel, framing and
+ * resynchronisation; here are the questions, and what is believed of the answers (reply.h). */
+#include "guest-agent.h"
+#include "reply.h"
+#include <hvkit/iface/agent.h>
+#include <hvkit/iface/hypervisor.h>
+#include <string.h>
+#include <time.h>
+
+#define ANSWER_MS 5000u /* a guest that has not answered a question by then does not */
+
+struct guest_agent {
+  struct hv_host *host;
+  struct hv_cond *free_again; /* a VM in `asked` was answered */
+  struct asked *asked;
+};
+
+/* A guest answers one question at a time, and a backend refuses the second; so they wait for each other here. */
+struct asked {
+  struct asked *next;
+  const char *vm;
+};
+
+/* --- which backend --- */
+
+#define INSTANCE_NAME(F, T) F (T, STR, _, name, HV_REQUIRED, "instance")
+HV_RECORD_STRUCT (instance_name, INSTANCE_NAME);
+HV_RECORD_TABLE (instance_name, INSTANCE_NAME, "what is read of an instance");
+
+#define FIND_ARGS(F, T) F (T, STR, _, iface, HV_REQUIRED, "only providers of this interface")
+HV_RECORD_STRUCT (find_args, FIND_ARGS);
+HV_RECORD_TABLE (find_args, FIND_ARGS, "what bus.describe is asked");
+
+#define FOUND(F, T) F (T, RECS, instance_name, instances, HV_REQUIRED, "providers")
+HV_RECORD_STRUCT (found, FOUND);
+HV_RECORD_TABLE (found, FOUND, "what is read of bus.describe");
+
+static int
+find_backend (struct guest_agent *self, const char **ret, struct hv_err *err)
+{
+  const struct find_args args = { .iface = "hypervisor", .has.iface = 1 };
+  struct found found = { 0 };
+  int rc = hv_call_method (self->host, "bus.describe", find_args, &args, found, &found, err);
+  if (rc != 0)
+    return hv_err_wrap (err, rc, "look for hypervisors");
+  if (found.instances.count == 0)
+    return hv_err_set (err, HV_E_UNIMPLEMENTED, "there is no hypervisor: no running instance provides hypervisor/1");
+  if (found.instances.count > 1)
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "backend: required here, since there are several: '%s', '%s' …",
+                       found.instances.items[0].name, found.instances.items[1].name);
+  *ret = found.instances.items[0].name;
+  return 0;
+}
+
+/* --- asking --- */
+
+static int
+is_asked (const struct guest_agent *self, const char *vm)
+{
+  for (const struct asked *a = self->asked; a != NULL; a = a->next)
+    if (strcmp (a->vm, vm) == 0)
+      return 1;
+  return 0;
+}
+
+static int
+begin (struct guest_agent *self, struct hv_call *call, struct asked *mine, struct hv_err *err)
+{
+  while (is_asked (self, mine->vm)) {
+    uint64_t left = self->host->api->deadline_left_ms (call);
+    int rc = self->host->api->cond_wait (self->host, self->free_again, left, err);
+    if (rc != 0)
+      return hv_err_wrap (err, rc, "wait for the guest to answer an earlier question");
+  }
+  mine->next = self->asked;
+  self->asked = mine;
+  return 0;
+}
+
+static void
+finish (struct guest_agent *self, struct asked *mine)
+{
+  struct asked **at = &self->asked;
+  while (*at != mine)
+    at = &(*at)->next;
+  *at = mine->next;
+  self->host->api->cond_wake (self->host, self->free_again);
+}
+
+struct question {
+  const char *vm, *backend; /* backend: NULL if the caller named none */
+  const char *command;      /* JSON */
+  uint64_t answer_ms;
+};
+
+static int
+send (struct guest_agent *self, struct hv_call *call, const struct question *q, struct hv_agent_command_result *ret,
+      struct hv_err *err)
+{
+  const char *backend = q->backend;
+  int rc = backend != NULL ? 0 : find_backend (self, &backend, err);
+  if (rc != 0)
+    return rc;
+  uint64_t left = self->host->api->deadline_left_ms (call), wait = q->answer_ms < left ? q->answer_ms : left;
+  struct hv_agent_command_args args = { .vm = q->vm, .command = q->command, .has = { .vm = 1, .command = 1 } };
+  HV_SET (&args, timeout_ms, wait < 1 ? 1 : wait > 600000 ? 600000 : (uint32_t) wait);
+  const char *method = hv_printf (self->host, "%s.agent_command", backend);
+  if (method == NULL)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  return hv_call_method (self->host, method, hv_agent_command_args, &args, hv_agent_command_result, ret, err);
+}
+
+/* Asks and returns what the agent returned; json_decref it. */
+static int
+ask (struct guest_agent *self, struct hv_call *call, const struct question *q, json_t **ret_value, struct hv_err *err)
+{
+  struct asked mine = { .vm = q->vm };
+  struct hv_agent_command_result result = { 0 };
+  int rc = begin (self, call, &mine, err);
+  if (rc == 0) {
+    rc = send (self, call, q, &result, err);
+    finish (self, &mine);
+  }
+  if (rc == 0)
+    rc = hv_reply_parse (result.reply, strlen (result.reply), ret_value, err);
+  return rc == 0 ? 0 : hv_err_wrap (err, rc, "guest agent of '%s'", q->vm);
+}
+
+static void *
+call_alloc (void *arg, uint64_t size)
+{
+  return hv_alloc (arg, size);
+}
+
+/* One question without arguments, answered with a record. */
+static int
+ask_for (struct guest_agent *self, struct hv_call *call, const struct hv_agent_args *args, const char *command,
+         hv_reply_decode_fn *decode, void *ret, struct hv_err *err)
+{
+  const struct question q
+      = { .vm = args->vm, .backend = HV_HAS (args, backend) ? args->backend : NULL, .command = command, .answer_ms = ANSWER_MS };
+  const struct hv_reply_memory memory = { call_alloc, self->host };
+  json_t *value = NULL;
+  int rc = ask (self, call, &q, &value, err);
+  if (rc != 0)
+    return rc;
+  rc = decode (&memory, value, ret, err);
+  json_decref (value);
+  return rc == 0 ? 0 : hv_err_wrap (err, rc, "guest agent of '%s'", args->vm);
+}
+
+/* --- the verbs --- */
+
+static int
+decode_nothing (const struct hv_reply_memory *memory, json_t *value, void *ret, struct hv_err *err)
+{
+  (void) memory;
+  (void) ret;
+  (void) err;
+  (void) value;
+  return 0;
+}
+
+static uint64_t
+now_us (void)
+{
+  struct timespec t;
+  clock_gettime (CLOCK_MONOTONIC, &t);
+  return (uint64_t) t.tv_sec * 1000000u + (uint64_t) t.tv_nsec / 1000u;
+}
+
+static int
+handle_ping (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct hv_agent_ping *ping = result;
+  uint64_t before = now_us ();
+  int rc = ask_for (self, call, args, "{\"execute\":\"guest-ping\"}", decode_nothing, NULL, err);
+  HV_SET (ping, rtt_us, now_us () - before);
+  return rc;
+}
+
+static int
+handle_info (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  return ask_for (self, call, args, "{\"execute\":\"guest-info\"}", hv_reply_info, result, err);
+}
+
+/* The name is part of the answer where the guest tells it; an agent that does not know the command is no failure. */
+static int
+handle_osinfo (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct hv_agent_osinfo *os = result;
+  struct hv_agent_hostname host = { 0 };
+  int rc = ask_for (self, call, args, "{\"execute\":\"guest-get-osinfo\"}", hv_reply_osinfo, os, err);
+  if (rc != 0)
+    return rc;
+  rc = ask_for (self, call, args, "{\"execute\":\"guest-get-host-name\"}", hv_reply_hostname, &host, err);
+  if (rc == 0)
+    HV_SET (os, hostname, host.hostname);
+  HV_SET (os, age_ms, 0);
+  HV_SET (os, source, "live");
+  return rc == HV_E_UNIMPLEMENTED || rc == HV_E_FAILED_PRECONDITION ? 0 : rc;
+}
+
+static int
+handle_hostname (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct hv_agent_hostname *host = result;
+  HV_SET (host, age_ms, 0);
+  HV_SET (host, source, "live");
+  return ask_for (self, call, args, "{\"execute\":\"guest-get-host-name\"}", hv_reply_hostname, result, err);
+}
+
+static int
+handle_timezone (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  return ask_for (self, call, args, "{\"execute\":\"guest-get-timezone\"}", hv_reply_timezone, result, err);
+}
+
+static int
+handle_users (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  return ask_for (self, call, args, "{\"execute\":\"guest-get-users\"}", hv_reply_users, result, err);
+}
+
+static int
+handle_interfaces (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  return ask_for (self, call, args, "{\"execute\":\"guest-network-get-interfaces\"}", hv_reply_interfaces, result, err);
+}
+
+static int
+handle_filesystems (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  return ask_for (self, call, args, "{\"execute\":\"guest-get-fsinfo\"}", hv_reply_filesystems, result, err);
+}
+
+/* The command goes through as one JSON object that was parsed and written anew: it cannot break the backend's framing. */
+static int
+rewrite_command (struct hv_host *host, const char *command, const char **ret, struct hv_err *err)
+{
+  json_error_t where;
+  json_t *object = json_loads (command, JSON_REJECT_DUPLICATES, &where);
+  if (!json_is_object (object) || !json_is_string (json_object_get (object, "execute"))) {
+    json_decref (object);
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "command: not a JSON object with a text member 'execute'");
+  }
+  char *text = json_dumps (object, JSON_COMPACT | JSON_ENSURE_ASCII);
+  json_decref (object);
+  *ret = text == NULL ? NULL : hv_strdup (host, text);
+  free (text);
+  return *ret == NULL ? hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory") : 0;
+}
+
+static int
+handle_command (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct hv_host *host = ((struct guest_agent *) self)->host;
+  const struct hv_agent_raw_args *a = args;
+  struct hv_agent_raw_result *r = result;
+  struct question q = { .vm = a->vm, .backend = HV_HAS (a, backend) ? a->backend : NULL, .answer_ms = UINT32_MAX };
+  json_t *value = NULL;
+  int rc = rewrite_command (host, a->command, &q.command, err);
+  if (rc == 0)
+    rc = ask (self, call, &q, &value, err);
+  if (rc != 0)
+    return rc;
+  char *text = json_dumps (value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII); /* ASCII: nothing for a terminal to act on */
+  json_decref (value);
+  HV_SET (r, reply, text == NULL ? NULL : hv_strdup (host, text));
+  free (text);
+  return r->reply == NULL ? hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory") : 0;
+}
+
+/* --- the plugin --- */
+
+static void
+stop (void *arg)
+{
+  struct guest_agent *self = arg;
+  if (self == NULL)
+    return;
+  if (self->free_again != NULL)
+    self->host->api->cond_free (self->host, self->free_again);
+  free (self);
+}
+
+static int
+start (struct hv_host *host, const void *config, void **ret_self, struct hv_err *err)
+{
+  (void) config;
+  struct guest_agent *self = calloc (1, sizeof *self);
+  if (self != NULL) {
+    self->host = host;
+    self->free_again = host->api->cond_new (host);
+  }
+  if (self == NULL || self->free_again == NULL) {
+    stop (self);
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  }
+  *ret_self = self;
+  return 0;
+}
+
+const struct hv_plugin hv_guest_agent_plugin = {
+  HV_PLUGIN_HEAD,
+  .name = "guest-agent",
+  .version = HV_VERSION,
+  .summary = "the guest agent of a VM, on any hypervisor",
+  .license = "LGPL-2.1-or-later",
+  .provides = (const struct hv_iface *const[]){ &hv_iface_agent, NULL },
+  .methods = (const struct hv_method *const[]){ HV_IMPLEMENT (hv_agent_verb_ping, handle_ping),
+                                                HV_IMPLEMENT (hv_agent_verb_info, handle_info),
+                                                HV_IMPLEMENT (hv_agent_verb_osinfo, handle_osinfo),
+                                                HV_IMPLEMENT (hv_agent_verb_hostname, handle_hostname),
+                                                HV_IMPLEMENT (hv_agent_verb_timezone, handle_timezone),
+                                                HV_IMPLEMENT (hv_agent_verb_users, handle_users),
+                                                HV_IMPLEMENT (hv_agent_verb_filesystems, handle_filesystems),
+                                                HV_IMPLEMENT (hv_agent_verb_interfaces, handle_interfaces),
+                                                HV_IMPLEMENT (hv_agent_verb_command, handle_command), NULL },
+  .start = start,
+  .stop = stop,
+};

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* guest-agent in the fake host, before a backend whose guest says whatever the test wants. */
+#include "plugins/guest-agent/guest-agent.h"
+#include "plugins/guest-agent/reply.h"
+#include "sdk/tck/fakehost.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+/* after those */
+#include <cmocka.h>
+
+#define VM "{\"vm\":\"a\",\"backend\":\"hv\"}"
+
+struct world {
+  struct hv_fake *fake;
+  const char *replies[4]; /* to the commands in the order they come; then the last one again */
+  unsigned asked;
+  char commands[4][256];
+};
+
+/* The backend: notes the command, gives the next reply. */
+static char *
+backend (void *arg, const char *args_json, int *ret_code)
+{
+  struct world *w = arg;
+  unsigned i = w->asked < 3 ? w->asked : 3;
+  json_t *args = json_loads (args_json, 0, NULL);
+  snprintf (w->commands[i], sizeof w->commands[i], "%s", json_string_value (json_object_get (args, "command")));
+  json_decref (args);
+  while (i > 0 && w->replies[i] == NULL)
+    i--;
+  w->asked++;
+  json_t *answer = json_pack ("{s:s}", "reply", w->replies[i]);
+  char *text = json_dumps (answer, 0);
+  json_decref (answer);
+  *ret_code = 0;
+  return text;
+}
+
+static int
+setup (void **state)
+{
+  struct world *w = calloc (1, sizeof *w);
+  w->fake = hv_fake_new (&hv_guest_agent_plugin, NULL, NULL, NULL);
+  hv_fake_answer (w->fake, "hv.agent_command", backend, w);
+  *state = w;
+  return 0;
+}
+
+static int
+teardown (void **state)
+{
+  struct world *w = *state;
+  hv_fake_free (w->fake);
+  free (w);
+  return 0;
+}
+
+/* The answer as JSON, owned by the caller; NULL if an error was expected. */
+static json_t *
+call (struct world *w, const char *verb, const char *args, int code, const char *piece)
+{
+  int got = 0;
+  w->asked = 0;
+  char *answer = hv_fake_call (w->fake, verb, args, &got);
+  if (got != code || strstr (answer, piece) == NULL)
+    fail_msg ("%s: %d %s; expected %d %s", verb, got, answer, code, piece);
+  json_t *json = got == 0 ? json_loads (answer, 0, NULL) : NULL;
+  free (answer);
+  return json;
+}
+
+static json_t *
+asked (struct world *w, const char *verb, const char *reply, int code, const char *piece)
+{
+  memset (w->replies, 0, sizeof w->replies);
+  w->replies[0] = reply;
+  return call (w, verb, VM, code, piece);
+}
+#define EXPECT(w, verb, reply, code, piece) json_decref (asked ((w), (verb), (reply), (code), (piece)))
+
+static const char *
+text_at (json_t *answer, const char *name)
+{
+  const char *s = json_string_value (json_object_get (answer, name));
+  return s == NULL ? "(absent)" : s;
+}
+
+static void
+test_ping (void **state)
+{
+  struct world *w = *state;
+  EXPECT (w, "ping", "{\"return\":{}}", 0, "rtt_us");
+  assert_string_equal (w->commands[0], "{\"execute\":\"guest-ping\"}");
+}
+
+static void
+test_info (void **state)
+{
+  struct world *w = *state;
+  json_t *info = asked (w, "info",
+                        "{\"return\":{\"version\":\"7.2.0\",\"supported_commands\":[{\"name\":\"guest-ping\",\"enabled\":true},"
+                        "{\"name\":\"guest-exec\",\"enabled\":false},{\"name\":\"guest-info\",\"enabled\":true}]}}",
+                        0, "7.2.0");
+  assert_int_equal (json_array_size (json_object_get (info, "commands")), 2);
+  json_decref (info);
+}
+
+static void
+test_osinfo_has_the_host_name (void **state)
+{
+  struct world *w = *state;
+  w->replies[0] = "{\"return\":{\"id\":\"debian\",\"name\":\"Debian GNU/Linux\",\"pretty-name\":\"Debian GNU/Linux 12 (bookworm)\","
+                  "\"version\":\"12 (bookworm)\",\"version-id\":\"12\",\"machine\":\"x86_64\",\"kernel-release\":\"6.1.0\","
+                  "\"kernel-version\":\"#1 SMP\"}}";
+  w->replies[1] = "{\"return\":{\"host-name\":\"guest-17\"}}";
+  json_t *os = call (w, "osinfo", VM, 0, "live");
+  assert_string_equal (text_at (os, "id"), "debian");
+  assert_string_equal (text_at (os, "pretty_name"), "Debian GNU/Linux 12 (bookworm)");
+  assert_string_equal (text_at (os, "version_id"), "12");
+  assert_string_equal (text_at (os, "kernel_release"), "6.1.0");
+  assert_string_equal (text_at (os, "hostname"), "guest-17");
+  json_decref (os);
+  w->replies[1] = "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"The command guest-get-host-name has not been found\"}}";
+  os = call (w, "osinfo", VM, 0, "live");
+  assert_string_equal (text_at (os, "hostname"), "(absent)");
+  json_decref (os);
+  assert_string_equal (w->commands[1], "{\"execute\":\"guest-get-host-name\"}");
+}
+
+static void
+test_interfaces (void **state)
+{
+  struct world *w = *state;
+  json_t *answer = asked (
+      w, "interfaces",
+      "{\"return\":[{\"name\":\"lo\",\"hardware-address\":\"00:00:00:00:00:00\",\"ip-addresses\":[{\"ip-address-type\":\"ipv4\","
+      "\"ip-address\":\"127.0.0.1\",\"prefix\":8},{\"ip-address-type\":\"ipv6\",\"ip-address\":\"::1\",\"prefix\":128},"
+      "{\"ip-address\":\"not an address\",\"prefix\":1},{\"ip-address\":\"1.2.3.4\",\"prefix\":33}]},"
+      "{\"name\":\"ib0\",\"hardware-address\":\"a0:00:02:20:fe:80:00:00:00:00:00:00\"}]}",
+      0, "127.0.0.1/8");
+  json_t *items = json_object_get (answer, "items"), *lo = json_array_get (items, 0), *ib = json_array_get (items, 1);
+  assert_int_equal (json_array_size (items), 2);
+  assert_int_equal (json_array_size (json_object_get (lo, "addresses")), 2);
+  assert_string_equal (json_string_value (json_array_get (json_object_get (lo, "addresses"), 1)), "::1/128");
+  assert_string_equal (text_at (lo, "mac"), "00:00:00:00:00:00");
+  assert_string_equal (text_at (ib, "mac"), "(absent)");
+  json_decref (answer);
+}
+
+static void
+test_smaller_verbs (void **state)
+{
+  struct world *w = *state;
+  EXPECT (w, "hostname", "{\"return\":{\"host-name\":\"x\"}}", 0, "\"hostname\":\"x\"");
+  EXPECT (w, "timezone", "{\"return\":{\"zone\":\"CET\",\"offset\":3600}}", 0, "\"offset_s\":3600");
+  EXPECT (w, "timezone", "{\"return\":{\"offset\":-3600}}", 0, "\"offset_s\":-3600");
+  EXPECT (w, "timezone", "{\"return\":{\"offset\":86401}}", HV_E_UNAVAILABLE, "offset");
+  EXPECT (w, "users", "{\"return\":[{\"user\":\"root\",\"login-time\":1700000000.5}]}", 0, "\"login_ms\":1700000000500");
+  EXPECT (w, "users", "{\"return\":[{\"user\":\"root\",\"login-time\":1e300}]}", 0, "\"name\":\"root\"");
+  EXPECT (w, "filesystems",
+          "{\"return\":[{\"name\":\"vda1\",\"mountpoint\":\"/\",\"type\":\"ext4\",\"used-bytes\":1,\"total-bytes\":2,"
+          "\"disk\":[{\"serial\":\"s1\",\"bus-type\":\"virtio\"}]}]}",
+          0, "\"serials\":[\"s1\"]");
+}
+
+static void
+test_guest_errors (void **state)
+{
+  struct world *w = *state;
+  EXPECT (w, "ping", "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"The command guest-ping has not been found\"}}",
+          HV_E_UNIMPLEMENTED, "guest agent of 'a'");
+  EXPECT (w, "ping", "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"Command guest-ping has been disabled\"}}",
+          HV_E_FAILED_PRECONDITION, "disabled");
+  EXPECT (w, "ping", "{\"error\":{\"class\":\"GenericError\",\"desc\":\"no \\u001b[31mway\"}}", HV_E_FAILED_PRECONDITION,
+          "refused: no [31mway");
+  EXPECT (w, "ping", "{\"error\":{}}", HV_E_FAILED_PRECONDITION, "no reason given");
+}
+
+/* Each is an answer that makes no sense, and nothing worse. */
+static void
+test_hostile_replies (void **state)
+{
+  struct world *w = *state;
+  static const char *const replies[] = {
+    "",
+    "{",
+    "null",
+    "[]",
+    "7",
+    "\"return\"",
+    "{\"return\":1,\"return\":2}",
+    "{\"id\":1}",
+    "{\"error\":\"x\"}",
+    "{\"error\":{\"desc\":1}}",
+    "{\"return\":[]}",
+    "{\"return\":\"x\"}",
+    "{\"return\":{\"version\":1}}",
+    "{\"return\":{\"version\":\"\\ud800\"}}",
+    "{\"return\":{\"version\":\"a\\u0000b\"}}",
+    "{\"return\":{\"supported_commands\":{}}}",
+    "{\"return\":{\"supported_commands\":[{\"enabled\":true,\"name\":[]}]}}",
+    "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+    "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}"
+    "}}}}}}}}}}}",
+  };
+  for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++)
+    EXPECT (w, "info", replies[i], HV_E_UNAVAILABLE, "makes no sense");
+  EXPECT (w, "interfaces", "{\"return\":{}}", HV_E_UNAVAILABLE, "a list was expected");
+  EXPECT (w, "interfaces", "{\"return\":[{\"name\":\"x\",\"ip-addresses\":[{\"ip-address\":\"::1\",\"prefix\":-1}]}]}",
+          HV_E_UNAVAILABLE, "prefix");
+  EXPECT (w, "interfaces", "{\"return\":[{\"name\":\"x\",\"ip-addresses\":[7,null,[]]}]}", 0, "\"name\":\"x\"");
+  EXPECT (w, "interfaces", "{\"return\":[7,null,[]]}", 0, "\"name\":\"\"");
+}
+
+static void
+test_texts_are_cleaned_and_cut (void **state)
+{
+  struct world *w = *state;
+  char reply[9000] = "{\"return\":{\"host-name\":\"";
+  EXPECT (w, "hostname", "{\"return\":{\"host-name\":\"a\\u001b]0;x\\u0007\\u009b\\u007f\\n\\u202eb\"}}", 0,
+          "\"hostname\":\"a]0;xb\"");
+  size_t n = strlen (reply);
+  for (unsigned i = 0; i < 2500; i++, n += 3)
+    memcpy (reply + n, "\xe2\x82\xac", 4); /* a character of three bytes: 4096 is within one */
+  memcpy (reply + n, "\"}}", 4);
+  json_t *host = asked (w, "hostname", reply, 0, "hostname");
+  assert_int_equal (strlen (text_at (host, "hostname")), 4095);
+  json_decref (host);
+}
+
+static char *
+repeat (const char *head, const char *item, unsigned count, const char *tail)
+{
+  char *text = malloc (strlen (head) + count * (strlen (item) + 1) + strlen (tail) + 1), *at = text;
+  assert_non_null (text);
+  at = stpcpy (at, head);
+  for (unsigned i = 0; i < count; i++)
+    at = stpcpy (stpcpy (at, i == 0 ? "" : ","), item);
+  memcpy (at, tail, strlen (tail) + 1);
+  return text;
+}
+
+static void
+test_lists_are_cut (void **state)
+{
+  struct world *w = *state;
+  char *reply = repeat ("{\"return\":[", "{\"name\":\"e\",\"ip-addresses\":[]}", 5000, "]}");
+  json_t *answer = asked (w, "interfaces", reply, 0, "items");
+  assert_int_equal (json_array_size (json_object_get (answer, "items")), HV_REPLY_ITEMS_MAX);
+  json_decref (answer);
+  free (reply);
+  reply = repeat ("{\"return\":[", "[]", 40000, "]}");
+  EXPECT (w, "interfaces", reply, HV_E_UNAVAILABLE, "too many values");
+  free (reply);
+  reply = repeat ("{\"return\":\"", "xxxxxxxxxxxxxxxx", 70000, "\"}");
+  EXPECT (w, "interfaces", reply, HV_E_UNAVAILABLE, "1 MiB");
+  free (reply);
+}
+
+static void
+test_raw_command (void **state)
+{
+  struct world *w = *state;
+  w->replies[0] = "{\"return\":{\"count\":1,\"text\":\"\xe2\x80\xae\"}}";
+  json_t *r = call (w, "command", "{\"vm\":\"a\",\"backend\":\"hv\",\"command\":\"{ \\\"execute\\\": \\\"guest-x\\\" }\\n\"}", 0,
+                    "count");
+  assert_string_equal (text_at (r, "reply"), "{\"count\":1,\"text\":\"\\u202E\"}");
+  json_decref (r);
+  assert_string_equal (w->commands[0], "{\"execute\":\"guest-x\"}");
+  json_decref (call (w, "command", "{\"vm\":\"a\",\"backend\":\"hv\",\"command\":\"[]\"}", HV_E_INVALID_ARGUMENT, "execute"));
+  assert_int_equal (w->asked, 0);
+}
+
+static void
+test_backend_is_found (void **state)
+{
+  struct world *w = *state;
+  w->replies[0] = "{\"return\":{}}";
+  json_decref (call (w, "ping", "{\"vm\":\"a\"}", HV_E_UNIMPLEMENTED, "no hypervisor"));
+  hv_fake_provide (w->fake, "one", "hypervisor", 1);
+  hv_fake_answer_json (w->fake, "one.agent_command", HV_E_UNAVAILABLE, "the guest does not answer");
+  json_decref (call (w, "ping", "{\"vm\":\"a\"}", HV_E_UNAVAILABLE, "guest agent of 'a'"));
+  hv_fake_provide (w->fake, "two", "hypervisor", 1);
+  json_decref (call (w, "ping", "{\"vm\":\"a\"}", HV_E_INVALID_ARGUMENT, "backend: required"));
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown (fn, setup, teardown)
+
+int
+main (void)
+{
+  const struct CMUnitTest tests[] = {
+    TEST (test_ping),
+    TEST (test_info),
+    TEST (test_osinfo_has_the_host_name),
+    TEST (test_interfaces),
+    TEST (test_smaller_verbs),
+    TEST (test_guest_errors),
+    TEST (test_hostile_replies),
+    TEST (test_texts_are_cleaned_and_cut),
+    TEST (test_lists_are_cut),
+    TEST (test_raw_command),
+    TEST (test_backend_is_found),
+  };
+  return cmocka_run_group_tests_name ("guest-agent", tests, NULL, NULL);
+}
