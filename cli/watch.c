@@ -3,6 +3,8 @@
 #include "cli.h"
 #include <string.h>
 
+#define WATCH_WIDTH 9u
+
 struct watch {
   struct hv_app *app;
   const struct hv_model_method *method;
@@ -84,6 +86,7 @@ subscribe (struct watch *w)
                                       .event = on_event,
                                       .dropped = on_dropped,
                                       .arg = w };
+  w->subscribed = 1; /* before the call: its end may come right behind its answer */
   int r = hv_run_subscribe (w->app, &s);
   if (r == HV_E_OUT_OF_RANGE) {
     w->has_cursor = 0;
@@ -92,7 +95,6 @@ subscribe (struct watch *w)
   }
   if (r == 0 && s.since == NULL)
     w->dirty = 1;
-  w->subscribed = r == 0;
   return r;
 }
 
@@ -150,8 +152,9 @@ print_row (struct watch *w, uint32_t which, uint32_t row, int gone)
     fputs ("---\n", stdout);
     hv_output_yaml (stdout, node);
   } else if (w->app->opt.output <= HV_OUTPUT_WIDE) {
-    hv_table_print_row (t, row, stdout, 0);
-    if (gone)
+    if (!gone)
+      hv_table_print_row (t, row, stdout, 0);
+    else
       printf ("%s%s is gone%s\n", hv_term_on (stdout, HV_DIM), key_of (t, row), hv_term_off (stdout, HV_DIM));
   }
 }
@@ -185,6 +188,8 @@ static void
 print_first (struct watch *w)
 {
   struct hv_table *t = w->table[w->now];
+  for (uint32_t c = 0; c < t->columns; c++) /* room for the words that may come */
+    t->width[c] = t->width[c] < WATCH_WIDTH ? WATCH_WIDTH : t->width[c];
   if (w->app->opt.output <= HV_OUTPUT_WIDE)
     hv_table_print_header (t, stdout, 0);
   for (uint32_t i = 0; i < t->rows; i++)

@@ -677,7 +677,6 @@ class Watch(CliTest):
         self.change("c", "Pending")
         self.assertEqual(self.line(p).split()[:2], ["c", "Pending"])
         self.change("a", None)
-        self.assertEqual(self.line(p).split()[:2], ["a", "Running"])
         self.assertEqual(self.line(p), "a is gone\n")
         p.send_signal(signal.SIGINT)
         self.assertEqual(p.communicate(timeout=LIMIT), ("", ""))
