@@ -656,6 +656,12 @@ host_deadline_left_ms (struct hv_call *c)
   return c->request.deadline_ms > now ? c->request.deadline_ms - now : 0;
 }
 
+static uint64_t
+host_max_age_ms (struct hv_call *c)
+{
+  return c->request.max_age_ms;
+}
+
 struct progress {
   struct hv_task task;
   struct hv_call *call;
@@ -880,4 +886,5 @@ const struct hv_host_api hv_host_api_table = {
   .store_list = host_store_list,
   .decode = host_decode,
   .encode = host_encode,
+  .max_age_ms = host_max_age_ms,
 };

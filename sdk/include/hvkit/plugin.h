@@ -232,6 +232,8 @@ struct hv_host_api {
   /* records ⇄ msgpack */
   int (*decode) (struct hv_host *, const struct hv_record *, struct hv_bin, uint32_t flags, void *out, struct hv_err *);
   int (*encode) (struct hv_host *, const struct hv_record *, const void *in, struct hv_bin *ret, struct hv_err *);
+
+  uint64_t (*max_age_ms) (struct hv_call *); /* about the call being handled: a read may be answered from what was known this long ago; 0: live */
 };
 #define HV_DECODE_OPEN 1u /* unknown keys are ignored instead of refused */
 
