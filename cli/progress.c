@@ -5,7 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-#define BAR_CELLS 24u
+#define BAR_CELLS 30u /* at most */
+#define BAR_LEAST 8u
+#define BAR_TEXT  48u /* columns that figures, rate and remaining time may take */
 #define REDRAW_MS 100u
 
 struct hv_progress {
@@ -83,8 +85,18 @@ print_plain (struct hv_progress *p, const struct hv_client_progress *g)
            in_bytes (g) ? "" : hv_term_safe (&p->arena, g->unit, strlen (g->unit)));
 }
 
+/* What the line has left beside its text; 0: too little for a bar. */
+static uint32_t
+bar_cells (uint32_t phase_width)
+{
+  uint32_t columns = hv_term_columns (), text = phase_width + 2 + BAR_TEXT;
+  if (columns < text + BAR_LEAST)
+    return 0;
+  return columns - text < BAR_CELLS ? columns - text : BAR_CELLS;
+}
+
 static void
-draw_cells (uint32_t filled)
+draw_cells (uint32_t filled, uint32_t cells)
 {
   const char *full = hv_term.utf8 ? "━" : "#", *empty = hv_term.utf8 ? "━" : "-";
   fputs (hv_term_on (stderr, HV_CYAN), stderr);
@@ -92,7 +104,7 @@ draw_cells (uint32_t filled)
     fputs (full, stderr);
   fputs (hv_term_off (stderr, HV_CYAN), stderr);
   fputs (hv_term_on (stderr, HV_DIM), stderr);
-  for (uint32_t i = filled; i < BAR_CELLS; i++)
+  for (uint32_t i = filled; i < cells; i++)
     fputs (hv_term.err_color ? empty : hv_term.utf8 ? " " : "-", stderr);
   fputs (hv_term_off (stderr, HV_DIM), stderr);
 }
@@ -107,7 +119,7 @@ speed (struct hv_progress *p, const struct hv_client_progress *g)
   uint64_t rate = (uint64_t) ((double) moved * 1000 / (double) ms);
   const char *text = hv_node_printf (&p->arena, "  %s/s", amount (p, g, rate));
   if (rate > 0 && g->total > g->done)
-    text = hv_node_printf (&p->arena, "%s  ETA %s", text, hv_format_ms (&p->arena, (g->total - g->done) / rate * 1000));
+    text = hv_node_printf (&p->arena, "%s  ETA %s", text, hv_format_ms (&p->arena, ((g->total - g->done) / rate + 1) * 1000));
   return text;
 }
 
@@ -124,8 +136,9 @@ draw_bar (struct hv_progress *p, const struct hv_client_progress *g)
                          : hv_node_printf (&p->arena, " %s", hv_term_safe (&p->arena, g->unit, strlen (g->unit)));
   const char *phase = hv_term_safe (&p->arena, g->phase, strlen (g->phase));
   fprintf (stderr, "\r\033[K%s%s", phase, *phase != '\0' ? "  " : "");
-  if (g->total > 0 && hv_term_width (phase) + BAR_CELLS + 50 <= hv_term_columns ())
-    draw_cells ((uint32_t) ((uint64_t) m * BAR_CELLS / 1000));
+  uint32_t cells = bar_cells (hv_term_width (phase));
+  if (g->total > 0 && cells > 0)
+    draw_cells ((uint32_t) ((uint64_t) m * cells / 1000), cells);
   if (g->total > 0)
     fprintf (stderr, " %3u%%  %s/%s%s%s", m / 10, amount (p, g, g->done), amount (p, g, g->total), unit, speed (p, g));
   else
