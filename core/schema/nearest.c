@@ -58,20 +58,37 @@ label_char (char c)
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
-/* RFC 1123: letters, digits and inner dashes; dots between labels where they are allowed. */
+/* One RFC 1123 label: letters, digits and inner dashes. */
 static int
-match_name (const char *s, size_t max, int dots)
+is_label (const char *s, size_t n)
 {
-  size_t n = strlen (s);
-  if (n == 0 || n > max)
+  if (n == 0 || n > 63 || s[0] == '-' || s[n - 1] == '-')
     return 0;
-  for (size_t i = 0; i < n; i++) {
-    int edge = i == 0 || i + 1 == n || s[i - 1] == '.' || s[i + 1] == '.';
-    if (label_char (s[i]) || (s[i] == '-' && !edge) || (dots && s[i] == '.' && !edge))
-      continue;
-    return 0;
-  }
+  for (size_t i = 0; i < n; i++)
+    if (!label_char (s[i]) && s[i] != '-')
+      return 0;
   return 1;
+}
+
+static int
+is_name (const char *s)
+{
+  return is_label (s, strlen (s));
+}
+
+static int
+is_subdomain (const char *s)
+{
+  if (strlen (s) > 253)
+    return 0;
+  for (;;) {
+    size_t n = strcspn (s, ".");
+    if (!is_label (s, n))
+      return 0;
+    if (s[n] == '\0')
+      return 1;
+    s += n + 1;
+  }
 }
 
 static int
@@ -88,18 +105,6 @@ match_shape (const char *s, const char *shape)
     if (*shape == 'x' ? !hex (*s) : *s != *shape)
       return 0;
   return *s == '\0';
-}
-
-static int
-is_name (const char *s)
-{
-  return match_name (s, 63, 0);
-}
-
-static int
-is_subdomain (const char *s)
-{
-  return match_name (s, 253, 1);
 }
 
 static int
