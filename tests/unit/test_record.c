@@ -95,7 +95,7 @@ test_bad_fields (void **state)
   refused ((struct hv_field) FIELD (.type = HV_T_REC), "record 'one': f: it names no record");
   refused ((struct hv_field) FIELD (.type = HV_T_RECS), "record 'one': f: it names no record");
   refused ((struct hv_field) FIELD (.type = HV_T_RECS, .record = &et_leaf_record, .item_size = 8),
-           "record 'one': f: its items have 8 bytes, their record 32");
+           "record 'one': f: its items have 8 bytes, their record 24");
   refused ((struct hv_field) FIELD (.type = HV_T_ENUM), "record 'one': f: it has no words");
   refused ((struct hv_field) FIELD (.type = HV_T_ENUM, .words = no_words), "record 'one': f: it has no words");
   refused ((struct hv_field) FIELD (.type = HV_T_ENUM, .words = twice), "record 'one': f: its word 'a' is there twice");
