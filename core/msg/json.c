@@ -204,19 +204,25 @@ put_number (struct out *o, const struct hv_value *v)
 
 static int put_value (struct out *o, struct hv_read *r, unsigned depth);
 
-/* A key of JSON is text: any other key is written as the text that its value would be. */
+/* A key of JSON is text: numbers and words are quoted. A list or map as a key is written as the base64 of its bytes, since
+ * quoting the quotes of keys within keys would double the text with every level. */
 static int
 put_key (struct out *o, struct hv_read *r, unsigned depth)
 {
-  struct out key = { .indent = 0 };
   struct hv_read probe = *r;
   struct hv_value v;
-  if (hv_read_next (&probe, &v) && (v.type == HV_MP_STR || v.type == HV_MP_BIN || v.type == HV_MP_EXT))
+  if (!hv_read_next (&probe, &v))
+    return 0;
+  if (v.type == HV_MP_STR || v.type == HV_MP_BIN || v.type == HV_MP_EXT)
     return put_value (o, r, depth);
-  int ok = put_value (&key, r, depth);
-  put_string (o, key.buf.data, key.buf.size);
-  o->buf.failed |= key.buf.failed;
-  hv_pack_clear (&key.buf);
+  if (v.type == HV_MP_ARRAY || v.type == HV_MP_MAP) {
+    struct hv_bin whole = hv_read_skip (r);
+    put_base64 (o, whole.data, whole.size);
+    return whole.size > 0;
+  }
+  put (o, "\"", 1);
+  int ok = put_value (o, r, depth);
+  put (o, "\"", 1);
   return ok;
 }
 
