@@ -23,6 +23,10 @@ if(HV_SANITIZE)
   target_compile_options(hvkit_flags INTERFACE -fsanitize=${HV_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
   target_link_options(hvkit_flags INTERFACE -fsanitize=${HV_SANITIZE})
 endif()
+if(HV_FUZZ AND HV_SANITIZE MATCHES "address")
+  # libFuzzer steers by coverage: the libraries under test need it too, not only the target's own file
+  target_compile_options(hvkit_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 if(HV_HARDEN)
   # hardening of the distribution's compiler; -z nodlopen is never used: plugins are opened at run time
   target_compile_options(hvkit_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong
