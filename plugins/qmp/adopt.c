@@ -46,8 +46,10 @@ adopt_process (struct qmp_vm *vm, struct hv_err *err)
 {
   if (vm->pidfd >= 0)
     return 0;
-  if (vm->pid == 0) /* the intent was recorded, the pid was not: it may or may not have come into being */
-    vm->pid = qmp_process_find (vm->uuid, vm->name);
+  if (vm->pid == 0) { /* the intent was recorded, the pid was not: it may or may not have come into being */
+    HV_CLEAN (hv_free) char *path = qmp_path (vm, "monitor.sock");
+    vm->pid = path != NULL ? qmp_process_find (vm->uuid, vm->name, path) : 0;
+  }
   int r = qmp_process_open (vm->pid, vm->start_ticks, vm->uuid, &vm->pidfd, err);
   if (r < 0) {
     adopt_gone (vm);
@@ -153,7 +155,9 @@ adopt_failed (struct qmp_vm *vm, const char *why)
   qmp_control_close (vm);
   vm->retry_ms = vm->retry_ms == 0 ? 1000 : vm->retry_ms * 2 > RETRY_MAX ? RETRY_MAX : vm->retry_ms * 2;
   vm->retry_at_ms = now + vm->retry_ms;
-  if (vm->state != HV_VM_UNREACHABLE)
+  if (vm->managed)
+    qmp_vm_set_state (vm, HV_VM_UNREACHABLE, "monitor_lost", why);
+  else
     qmp_vm_set_state (vm, HV_VM_UNMANAGED, "not_adopted", why);
 }
 
@@ -173,7 +177,7 @@ qmp_adopt_one (struct qmp_vm *vm, struct hv_err *err)
     r = adopt_state (vm, err);
   vm->adopting = 0;
   if (r == 0)
-    vm->retry_ms = 0;
+    vm->retry_ms = 0, vm->managed = 1;
   else if (vm->pidfd >= 0 && r != HV_E_CANCELLED)
     adopt_failed (vm, hv_err_message (err));
   return r < 0 ? hv_err_wrap (err, r, "adopt VM '%s'", vm->name) : 0;
@@ -188,7 +192,10 @@ adopt_run (void *self, void *arg)
   struct qmp *q = vm->qmp;
   HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (q->host);
   (void) self;
-  if (qmp_adopt_one (vm, err) < 0)
+  int r = vm->adopt_delay_ms > 0 ? hv_sleep (q->host, vm->adopt_delay_ms, err) : 0;
+  if (r < 0 || (vm->adopt_delay_ms > 0 && (vm->pidfd < 0 || vm->adopting || qmp_control_ready (vm))))
+    ; /* it ended, or somebody else was quicker */
+  else if (qmp_adopt_one (vm, err) < 0)
     hv_log (q->host, HV_LOG_WARNING, "%s", hv_err_message (err));
   else
     hv_log (q->host, HV_LOG_INFO, "VM '%s' (process %d) is %s", vm->name, (int) vm->pid, hv_vm_state_words[vm->state]);
@@ -197,8 +204,9 @@ adopt_run (void *self, void *arg)
 }
 
 void
-qmp_adopt_later (struct qmp_vm *vm)
+qmp_adopt_later (struct qmp_vm *vm, uint32_t delay_ms)
 {
+  vm->adopt_delay_ms = delay_ms;
   if (hv_go (vm->qmp->host, "adopt", adopt_run, qmp_vm_ref (vm)) < 0)
     qmp_vm_unref (vm);
   else
@@ -211,7 +219,7 @@ qmp_adopt_all (struct qmp *q)
   uint64_t end = q->host->api->now_ms () + q->config->adopt_ms;
   for (uint32_t i = 0; i < q->vm_count; i++)
     if (q->vms[i]->launched)
-      qmp_adopt_later (q->vms[i]);
+      qmp_adopt_later (q->vms[i], 0);
   while (q->adopting > 0) {
     uint64_t now = q->host->api->now_ms ();
     if (now >= end || q->host->api->cond_wait (q->host, q->changed, end - now, NULL) == HV_E_CANCELLED)

@@ -139,7 +139,7 @@ on_lost (void *arg, const char *why)
     hv_log (vm->qmp->host, HV_LOG_WARNING, "VM '%s': %s", vm->name, why);
   qmp_control_close (vm);
   if (!vm->settling && !vm->adopting)
-    vm->retry_at_ms = 1; /* at the next tick, unless the process has ended by then */
+    qmp_adopt_later (vm, 250); /* unless the process has ended by then, which its pidfd tells a little later */
   qmp_vm_wake (vm);
 }
 

@@ -87,20 +87,63 @@ qmp_process_has_uuid (int32_t pid, const char *uuid)
   return cmdline != NULL && cmdline_has (cmdline, n, "-uuid", uuid, strlen (uuid));
 }
 
-int32_t
-qmp_process_find (const char *uuid, const char *name)
+/* The inode of the listening socket that was bound to `path`, or 0. */
+static uint64_t
+listener_inode (const char *path)
+{
+  char line[512], bound[256];
+  unsigned flags;
+  unsigned long long inode = 0;
+  FILE *f = fopen ("/proc/net/unix", "re");
+  while (f != NULL && inode == 0 && fgets (line, sizeof line, f) != NULL) {
+    unsigned long long i;
+    if (sscanf (line, "%*s %*s %*s %x %*s %*s %llu %255s", &flags, &i, bound) == 3 && (flags & 0x10000)
+        && strcmp (bound, path) == 0)
+      inode = i;
+  }
+  if (f != NULL)
+    (void) fclose (f);
+  return inode;
+}
+
+static int
+process_holds (int32_t pid, uint64_t inode)
+{
+  char dir[64], target[64], wanted[64];
+  int found = 0;
+  struct dirent *e;
+  (void) snprintf (dir, sizeof dir, "/proc/%" PRId32 "/fd", pid);
+  int n = snprintf (wanted, sizeof wanted, "socket:[%" PRIu64 "]", inode);
+  DIR *d = opendir (dir);
+  while (d != NULL && !found && (e = readdir (d)) != NULL)
+    found = readlinkat (dirfd (d), e->d_name, target, sizeof target) == n && memcmp (target, wanted, (size_t) n) == 0;
+  if (d != NULL)
+    (void) closedir (d);
+  return found;
+}
+
+static int
+process_is_guest (int32_t pid, const char *uuid, const char *name)
 {
   char guest[256];
+  size_t n = 0;
+  HV_CLEAN (hv_free) char *cmdline = cmdline_read (pid, &n);
+  int len = snprintf (guest, sizeof guest, "guest=%s", name);
+  return cmdline != NULL && cmdline_has (cmdline, n, "-name", guest, (size_t) len)
+         && (uuid == NULL || cmdline_has (cmdline, n, "-uuid", uuid, strlen (uuid)));
+}
+
+/* Another daemon may run a machine of the same name and uuid; whoever holds our socket is ours. */
+int32_t
+qmp_process_find (const char *uuid, const char *name, const char *monitor_path)
+{
   int32_t found = 0;
   struct dirent *e;
-  DIR *d = opendir ("/proc");
-  int len = snprintf (guest, sizeof guest, "guest=%s", name);
+  uint64_t inode = monitor_path != NULL ? listener_inode (monitor_path) : 0;
+  DIR *d = monitor_path == NULL || inode != 0 ? opendir ("/proc") : NULL;
   while (d != NULL && found == 0 && (e = readdir (d)) != NULL) {
-    size_t n = 0;
     long pid = isdigit ((unsigned char) e->d_name[0]) ? strtol (e->d_name, NULL, 10) : 0;
-    HV_CLEAN (hv_free) char *cmdline = pid > 0 ? cmdline_read ((int32_t) pid, &n) : NULL;
-    if (cmdline != NULL && cmdline_has (cmdline, n, "-name", guest, (size_t) len)
-        && (uuid == NULL || cmdline_has (cmdline, n, "-uuid", uuid, strlen (uuid))))
+    if (pid > 0 && process_is_guest ((int32_t) pid, uuid, name) && (monitor_path == NULL || process_holds ((int32_t) pid, inode)))
       found = (int32_t) pid;
   }
   if (d != NULL)

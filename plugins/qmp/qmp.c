@@ -16,7 +16,7 @@ qmp_tick (void *self, void *arg)
   for (uint32_t i = 0; i < q->vm_count; i++) {
     struct qmp_vm *vm = q->vms[i];
     if (vm->retry_at_ms != 0 && now >= vm->retry_at_ms && !vm->adopting && !vm->stop_requested)
-      qmp_adopt_later (vm);
+      qmp_adopt_later (vm, 0);
     if (vm->pidfd < 0)
       continue;
     qmp_control_heartbeat (vm);

@@ -88,7 +88,8 @@ struct qmp_vm {
   int32_t pid, pidfd;
   uint64_t start_ticks;
   uint8_t launched, acknowledged, agent_connected;
-  uint8_t stop_requested, shutdown_seen, by_guest, panicked, settling, saving, adopting, undefined, reachable_again;
+  uint8_t stop_requested, shutdown_seen, by_guest, panicked, settling, saving, adopting, undefined, reachable_again, managed;
+  uint32_t adopt_delay_ms;
   struct hv_watch *exit_watch;
   struct qmp_monitor *monitor;
   uint32_t misses;
@@ -148,7 +149,8 @@ int qmp_record_delete (struct qmp_vm *, struct hv_err *); /* [coro] */
 /* --- process.c --- */
 int qmp_process_start_ticks (int32_t pid, uint64_t *ret);
 int qmp_process_has_uuid (int32_t pid, const char *uuid);
-int32_t qmp_process_find (const char *uuid, const char *name); /* a process started for this machine, or 0; uuid may be NULL */
+/* A process started for this machine, or 0. uuid may be NULL; with monitor_path, only one that listens there. */
+int32_t qmp_process_find (const char *uuid, const char *name, const char *monitor_path);
 /* A pidfd of the process that was recorded, or NOT_FOUND when it is gone (or its number was given to another). */
 int qmp_process_open (int32_t pid, uint64_t start_ticks, const char *uuid, int32_t *ret_pidfd, struct hv_err *);
 int qmp_process_exit_status (int32_t pidfd, char *text,
@@ -192,9 +194,9 @@ void qmp_exit_forget (struct qmp_vm *);
 void qmp_kill (struct qmp_vm *, int signum);
 
 /* --- adopt.c --- */
-void qmp_adopt_all (struct qmp *);                    /* [coro] in parallel, waits at most config->adopt_ms */
-int qmp_adopt_one (struct qmp_vm *, struct hv_err *); /* [coro] */
-void qmp_adopt_later (struct qmp_vm *);               /* from a timer */
+void qmp_adopt_all (struct qmp *);                         /* [coro] in parallel, waits at most config->adopt_ms */
+int qmp_adopt_one (struct qmp_vm *, struct hv_err *);      /* [coro] */
+void qmp_adopt_later (struct qmp_vm *, uint32_t delay_ms); /* from a timer or a watch */
 
 /* --- node.c, accel.c: what can be run here --- */
 void qmp_node_begin (struct qmp *);                                                       /* starts finding out */

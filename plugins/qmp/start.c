@@ -182,7 +182,7 @@ launch_run (struct qmp_vm *vm, int paused, struct hv_err *err)
   int r = paused ? 0 : qmp_control_change (vm, "cont", NULL, err);
   if (r < 0)
     return r;
-  vm->acknowledged = 1;
+  vm->acknowledged = vm->managed = 1;
   if (paused)
     qmp_vm_set_state (vm, HV_VM_PAUSED, "start_paused", NULL);
   else if (vm->state == HV_VM_STARTING)

@@ -57,7 +57,7 @@ vm_exited (struct qmp_vm *vm)
   HV_CLEAN (hv_free) char *detail = failed ? exit_detail (vm, status) : NULL;
   agent_gone (vm);
   qmp_exit_forget (vm);
-  vm->launched = vm->acknowledged = vm->stop_requested = vm->shutdown_seen = vm->by_guest = vm->panicked = 0;
+  vm->launched = vm->acknowledged = vm->stop_requested = vm->shutdown_seen = vm->by_guest = vm->panicked = vm->managed = 0;
   vm->retry_at_ms = 0;
   qmp_paths_remove (vm, 1);
   qmp_vm_set_state (vm, state, reason, detail);
