@@ -2,6 +2,7 @@
 /* guest-agent: agent/1 over the agent_command of whatever backend runs the VM. The backend owns the channel, framing and
  * resynchronisation; here are the questions, and what is believed of the answers (reply.h). */
 #include "guest-agent.h"
+#include "answers.h"
 #include "reply.h"
 #include <hvkit/iface/agent.h>
 #include <hvkit/iface/hypervisor.h>
@@ -14,6 +15,7 @@ struct guest_agent {
   struct hv_host *host;
   struct hv_cond *free_again; /* a VM in `asked` was answered */
   struct asked *asked;
+  struct hv_answers *answers;
 };
 
 /* A guest answers one question at a time, and a backend refuses the second; so they wait for each other here. */
@@ -111,20 +113,20 @@ send (struct guest_agent *self, struct hv_call *call, const struct question *q, 
   return hv_call_method (self->host, method, hv_agent_command_args, &args, hv_agent_command_result, ret, err);
 }
 
-/* Asks and returns what the agent returned; json_decref it. */
+/* Asks; *ret_reply is the agent's answer as it came, in the memory of the call. */
 static int
-ask (struct guest_agent *self, struct hv_call *call, const struct question *q, json_t **ret_value, struct hv_err *err)
+ask (struct guest_agent *self, struct hv_call *call, const struct question *q, const char **ret_reply, struct hv_err *err)
 {
   struct asked mine = { .vm = q->vm };
   struct hv_agent_command_result result = { 0 };
   int rc = begin (self, call, &mine, err);
-  if (rc == 0) {
-    rc = send (self, call, q, &result, err);
-    finish (self, &mine);
-  }
+  if (rc != 0)
+    return rc;
+  rc = send (self, call, q, &result, err);
+  finish (self, &mine);
   if (rc == 0)
-    rc = hv_reply_parse (result.reply, strlen (result.reply), ret_value, err);
-  return rc == 0 ? 0 : hv_err_wrap (err, rc, "guest agent of '%s'", q->vm);
+    *ret_reply = result.reply;
+  return rc;
 }
 
 static void *
@@ -133,34 +135,54 @@ call_alloc (void *arg, uint64_t size)
   return hv_alloc (arg, size);
 }
 
-/* One question without arguments, answered with a record. */
+/* --- the verbs --- */
+
+/* A question without arguments, and what became of it. */
+struct reading {
+  const char *command;
+  hv_reply_decode_fn *decode;
+  uint64_t age_ms; /* of the answer */
+};
+
 static int
-ask_for (struct guest_agent *self, struct hv_call *call, const struct hv_agent_args *args, const char *command,
-         hv_reply_decode_fn *decode, void *ret, struct hv_err *err)
+decode_reply (struct guest_agent *self, const struct reading *r, const char *reply, void *ret, struct hv_err *err)
 {
-  const struct question q
-      = { .vm = args->vm, .backend = HV_HAS (args, backend) ? args->backend : NULL, .command = command, .answer_ms = ANSWER_MS };
   const struct hv_reply_memory memory = { call_alloc, self->host };
   json_t *value = NULL;
-  int rc = ask (self, call, &q, &value, err);
-  if (rc != 0)
-    return rc;
-  rc = decode (&memory, value, ret, err);
+  int rc = hv_reply_parse (reply, strlen (reply), &value, err);
+  if (rc == 0)
+    rc = r->decode (&memory, value, ret, err);
   json_decref (value);
+  return rc;
+}
+
+/* Answered from what is known if the caller takes that, else by the guest. */
+static int
+read_guest (struct guest_agent *self, struct hv_call *call, const struct hv_agent_args *args, struct reading *r, void *ret,
+            struct hv_err *err)
+{
+  const struct hv_host_api *api = self->host->api;
+  const struct hv_answer_key key = { HV_HAS (args, backend) ? args->backend : "", args->vm, r->command };
+  uint64_t max_age = hv_host_has (self->host, max_age_ms) ? api->max_age_ms (call) : 0;
+  const char *reply = max_age > 0 ? hv_answers_get (self->answers, &key, api->now_ms (), max_age, &r->age_ms) : NULL;
+  int rc = 0, live = reply == NULL;
+  if (live) {
+    const struct question q = { args->vm, HV_HAS (args, backend) ? args->backend : NULL, r->command, ANSWER_MS };
+    r->age_ms = 0;
+    rc = ask (self, call, &q, &reply, err);
+  }
+  if (rc == 0)
+    rc = decode_reply (self, r, reply, ret, err);
+  if (rc == 0 && live)
+    hv_answers_put (self->answers, &key, reply, api->now_ms ());
   return rc == 0 ? 0 : hv_err_wrap (err, rc, "guest agent of '%s'", args->vm);
 }
 
-/* --- the verbs --- */
-
-static int
-decode_nothing (const struct hv_reply_memory *memory, json_t *value, void *ret, struct hv_err *err)
-{
-  (void) memory;
-  (void) ret;
-  (void) err;
-  (void) value;
-  return 0;
-}
+#define SET_AGE(result, age) \
+  do { \
+    HV_SET ((result), age_ms, (age)); \
+    HV_SET ((result), source, (age) == 0 ? "live" : "cache"); \
+  } while (0)
 
 static uint64_t
 now_us (void)
@@ -170,71 +192,59 @@ now_us (void)
   return (uint64_t) t.tv_sec * 1000000u + (uint64_t) t.tv_nsec / 1000u;
 }
 
+/* Never from what is known: the question is whether the guest answers now. */
 static int
-handle_ping (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+handle_ping (void *arg, struct hv_call *call, const void *args, void *result, struct hv_err *err)
 {
+  struct guest_agent *self = arg;
+  const struct hv_agent_args *a = args;
   struct hv_agent_ping *ping = result;
+  const struct question q = { a->vm, HV_HAS (a, backend) ? a->backend : NULL, "{\"execute\":\"guest-ping\"}", ANSWER_MS };
+  const char *reply = NULL;
+  json_t *value = NULL;
   uint64_t before = now_us ();
-  int rc = ask_for (self, call, args, "{\"execute\":\"guest-ping\"}", decode_nothing, NULL, err);
+  int rc = ask (self, call, &q, &reply, err);
   HV_SET (ping, rtt_us, now_us () - before);
-  return rc;
-}
-
-static int
-handle_info (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
-{
-  return ask_for (self, call, args, "{\"execute\":\"guest-info\"}", hv_reply_info, result, err);
+  if (rc == 0)
+    rc = hv_reply_parse (reply, strlen (reply), &value, err);
+  json_decref (value);
+  return rc == 0 ? 0 : hv_err_wrap (err, rc, "guest agent of '%s'", a->vm);
 }
 
 /* The name is part of the answer where the guest tells it; an agent that does not know the command is no failure. */
 static int
 handle_osinfo (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
 {
-  struct hv_agent_osinfo *os = result;
+  struct reading os = { .command = "{\"execute\":\"guest-get-osinfo\"}", .decode = hv_reply_osinfo };
+  struct reading name = { .command = "{\"execute\":\"guest-get-host-name\"}", .decode = hv_reply_hostname };
+  struct hv_agent_osinfo *r = result;
   struct hv_agent_hostname host = { 0 };
-  int rc = ask_for (self, call, args, "{\"execute\":\"guest-get-osinfo\"}", hv_reply_osinfo, os, err);
+  int rc = read_guest (self, call, args, &os, r, err);
   if (rc != 0)
     return rc;
-  rc = ask_for (self, call, args, "{\"execute\":\"guest-get-host-name\"}", hv_reply_hostname, &host, err);
+  rc = read_guest (self, call, args, &name, &host, err);
   if (rc == 0)
-    HV_SET (os, hostname, host.hostname);
-  HV_SET (os, age_ms, 0);
-  HV_SET (os, source, "live");
+    HV_SET (r, hostname, host.hostname);
+  SET_AGE (r, os.age_ms > name.age_ms ? os.age_ms : name.age_ms);
   return rc == HV_E_UNIMPLEMENTED || rc == HV_E_FAILED_PRECONDITION ? 0 : rc;
 }
 
-static int
-handle_hostname (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
-{
-  struct hv_agent_hostname *host = result;
-  HV_SET (host, age_ms, 0);
-  HV_SET (host, source, "live");
-  return ask_for (self, call, args, "{\"execute\":\"guest-get-host-name\"}", hv_reply_hostname, result, err);
-}
+/* The others are one question each. */
+#define HANDLE(name, command_, decode_) \
+  static int handle_##name (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err) \
+  { \
+    struct reading r = { .command = "{\"execute\":\"" command_ "\"}", .decode = decode_ }; \
+    int rc = read_guest (self, call, args, &r, result, err); \
+    SET_AGE ((struct hv_agent_##name *) result, r.age_ms); \
+    return rc; \
+  }
 
-static int
-handle_timezone (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
-{
-  return ask_for (self, call, args, "{\"execute\":\"guest-get-timezone\"}", hv_reply_timezone, result, err);
-}
-
-static int
-handle_users (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
-{
-  return ask_for (self, call, args, "{\"execute\":\"guest-get-users\"}", hv_reply_users, result, err);
-}
-
-static int
-handle_interfaces (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
-{
-  return ask_for (self, call, args, "{\"execute\":\"guest-network-get-interfaces\"}", hv_reply_interfaces, result, err);
-}
-
-static int
-handle_filesystems (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
-{
-  return ask_for (self, call, args, "{\"execute\":\"guest-get-fsinfo\"}", hv_reply_filesystems, result, err);
-}
+HANDLE (info, "guest-info", hv_reply_info)
+HANDLE (hostname, "guest-get-host-name", hv_reply_hostname)
+HANDLE (timezone, "guest-get-timezone", hv_reply_timezone)
+HANDLE (users, "guest-get-users", hv_reply_users)
+HANDLE (interfaces, "guest-network-get-interfaces", hv_reply_interfaces)
+HANDLE (filesystems, "guest-get-fsinfo", hv_reply_filesystems)
 
 /* The command goes through as one JSON object that was parsed and written anew: it cannot break the backend's framing. */
 static int
@@ -254,21 +264,25 @@ rewrite_command (struct hv_host *host, const char *command, const char **ret, st
 }
 
 static int
-handle_command (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+handle_command (void *arg, struct hv_call *call, const void *args, void *result, struct hv_err *err)
 {
-  struct hv_host *host = ((struct guest_agent *) self)->host;
+  struct guest_agent *self = arg;
   const struct hv_agent_raw_args *a = args;
   struct hv_agent_raw_result *r = result;
   struct question q = { .vm = a->vm, .backend = HV_HAS (a, backend) ? a->backend : NULL, .answer_ms = UINT32_MAX };
+  const char *reply = NULL;
   json_t *value = NULL;
-  int rc = rewrite_command (host, a->command, &q.command, err);
-  if (rc == 0)
-    rc = ask (self, call, &q, &value, err);
+  int rc = rewrite_command (self->host, a->command, &q.command, err);
   if (rc != 0)
     return rc;
+  rc = ask (self, call, &q, &reply, err);
+  if (rc == 0)
+    rc = hv_reply_parse (reply, strlen (reply), &value, err);
+  if (rc != 0)
+    return hv_err_wrap (err, rc, "guest agent of '%s'", a->vm);
   char *text = json_dumps (value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII); /* ASCII: nothing for a terminal to act on */
   json_decref (value);
-  HV_SET (r, reply, text == NULL ? NULL : hv_strdup (host, text));
+  HV_SET (r, reply, text == NULL ? NULL : hv_strdup (self->host, text));
   free (text);
   return r->reply == NULL ? hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory") : 0;
 }
@@ -283,6 +297,7 @@ stop (void *arg)
     return;
   if (self->free_again != NULL)
     self->host->api->cond_free (self->host, self->free_again);
+  hv_answers_free (self->answers);
   free (self);
 }
 
@@ -294,8 +309,9 @@ start (struct hv_host *host, const void *config, void **ret_self, struct hv_err 
   if (self != NULL) {
     self->host = host;
     self->free_again = host->api->cond_new (host);
+    self->answers = hv_answers_new ();
   }
-  if (self == NULL || self->free_again == NULL) {
+  if (self == NULL || self->free_again == NULL || self->answers == NULL) {
     stop (self);
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   }

@@ -286,6 +286,22 @@ test_backend_is_found (void **state)
   json_decref (call (w, "ping", "{\"vm\":\"a\"}", HV_E_INVALID_ARGUMENT, "backend: required"));
 }
 
+/* What is known is good enough for those who say so, and for nobody else. */
+static void
+test_answers_that_are_not_old (void **state)
+{
+  struct world *w = *state;
+  EXPECT (w, "hostname", "{\"return\":{\"host-name\":\"first\"}}", 0, "\"hostname\":\"first\"");
+  w->replies[0] = "{\"return\":{\"host-name\":\"second\"}}";
+  json_decref (call (w, "hostname", "{\"vm\":\"a\",\"backend\":\"hv\",\"_max_age_ms\":60000}", 0, "\"hostname\":\"first\""));
+  assert_int_equal (w->asked, 0);
+  json_decref (call (w, "hostname", "{\"vm\":\"b\",\"backend\":\"hv\",\"_max_age_ms\":60000}", 0, "\"hostname\":\"second\""));
+  EXPECT (w, "hostname", "{\"return\":{\"host-name\":\"third\"}}", 0, "\"source\":\"live\"");
+  assert_int_equal (w->asked, 1);
+  json_decref (call (w, "ping", "{\"vm\":\"a\",\"backend\":\"hv\",\"_max_age_ms\":60000}", 0, "rtt_us"));
+  assert_int_equal (w->asked, 1);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown (fn, setup, teardown)
 
 int
@@ -303,6 +319,7 @@ main (void)
     TEST (test_lists_are_cut),
     TEST (test_raw_command),
     TEST (test_backend_is_found),
+    TEST (test_answers_that_are_not_old),
   };
   return cmocka_run_group_tests_name ("guest-agent", tests, NULL, NULL);
 }

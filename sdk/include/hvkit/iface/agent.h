@@ -8,6 +8,11 @@
 extern "C" {
 #endif
 
+/* How old an answer is: one that is not may be had with _max_age_ms. */
+#define HV_AGENT_AGE_FIELDS_(F, T) \
+  F (T, U64, _, age_ms, 0, "age of this answer", .unit = "ms") \
+  F (T, STR, _, source, 0, "live or cache")
+
 #define HV_AGENT_ARGS(F, T) \
   F (T, STR, _, vm, HV_REQUIRED, "domain name", .umin = 1, .max = 190) \
   F (T, STR, _, backend, 0, "instance that runs it; absent: the only hypervisor there is", .max = 64)
@@ -18,7 +23,8 @@ HV_RECORD_STRUCT (hv_agent_ping, HV_AGENT_PING);
 
 #define HV_AGENT_INFO(F, T) \
   F (T, STR, _, version, HV_REQUIRED, "version of the agent", .max = 128) \
-  F (T, STRS, _, commands, HV_REQUIRED, "commands that are enabled in the guest", .max = 256)
+  F (T, STRS, _, commands, HV_REQUIRED, "commands that are enabled in the guest", .max = 256) \
+  HV_AGENT_AGE_FIELDS_ (F, T)
 HV_RECORD_STRUCT (hv_agent_info, HV_AGENT_INFO);
 
 #define HV_AGENT_OSINFO(F, T) \
@@ -31,8 +37,7 @@ HV_RECORD_STRUCT (hv_agent_info, HV_AGENT_INFO);
   F (T, STR, _, kernel_version, 0, "uname -v") \
   F (T, STR, _, machine, 0, "x86_64") \
   F (T, STR, _, hostname, 0, "the guest's host name") \
-  F (T, U64, _, age_ms, 0, "age of this answer", .unit = "ms") \
-  F (T, STR, _, source, 0, "live or cache")
+  HV_AGENT_AGE_FIELDS_ (F, T)
 HV_RECORD_STRUCT (hv_agent_osinfo, HV_AGENT_OSINFO);
 
 #define HV_AGENT_INTERFACE(F, T) \
@@ -40,7 +45,9 @@ HV_RECORD_STRUCT (hv_agent_osinfo, HV_AGENT_OSINFO);
   F (T, STR, _, mac, 0, "hardware address") \
   F (T, STRS, _, addresses, 0, "address/prefix")
 HV_RECORD_STRUCT (hv_agent_interface, HV_AGENT_INTERFACE);
-#define HV_AGENT_INTERFACES(F, T) F (T, RECS, hv_agent_interface, items, HV_REQUIRED, "the guest's network interfaces")
+#define HV_AGENT_INTERFACES(F, T) \
+  F (T, RECS, hv_agent_interface, items, HV_REQUIRED, "the guest's network interfaces") \
+  HV_AGENT_AGE_FIELDS_ (F, T)
 HV_RECORD_STRUCT (hv_agent_interfaces, HV_AGENT_INTERFACES);
 
 /* --- further verbs ------------------------------------------------------------------------------------------- */
@@ -51,13 +58,13 @@ HV_RECORD_STRUCT (hv_agent_interfaces, HV_AGENT_INTERFACES);
 
 #define HV_AGENT_HOSTNAME(F, T) \
   F (T, STR, _, hostname, HV_REQUIRED, "the guest's host name") \
-  F (T, U64, _, age_ms, 0, "age of this answer", .unit = "ms") \
-  F (T, STR, _, source, 0, "live or cache")
+  HV_AGENT_AGE_FIELDS_ (F, T)
 HV_RECORD_STRUCT (hv_agent_hostname, HV_AGENT_HOSTNAME);
 
 #define HV_AGENT_TIMEZONE(F, T) \
   F (T, STR, _, zone, 0, "name or abbreviation: CET") \
-  F (T, I64, _, offset_s, HV_REQUIRED, "seconds east of UTC", .unit = "s")
+  F (T, I64, _, offset_s, HV_REQUIRED, "seconds east of UTC", .unit = "s") \
+  HV_AGENT_AGE_FIELDS_ (F, T)
 HV_RECORD_STRUCT (hv_agent_timezone, HV_AGENT_TIMEZONE);
 
 #define HV_AGENT_USER(F, T) \
@@ -65,7 +72,9 @@ HV_RECORD_STRUCT (hv_agent_timezone, HV_AGENT_TIMEZONE);
   F (T, STR, _, domain, 0, "Windows domain") \
   F (T, U64, _, login_ms, 0, "logged in at, ms since 1970", .unit = "ms")
 HV_RECORD_STRUCT (hv_agent_user, HV_AGENT_USER);
-#define HV_AGENT_USERS(F, T) F (T, RECS, hv_agent_user, items, HV_REQUIRED, "users that are logged in")
+#define HV_AGENT_USERS(F, T) \
+  F (T, RECS, hv_agent_user, items, HV_REQUIRED, "users that are logged in") \
+  HV_AGENT_AGE_FIELDS_ (F, T)
 HV_RECORD_STRUCT (hv_agent_users, HV_AGENT_USERS);
 
 #define HV_AGENT_FILESYSTEM(F, T) \
@@ -76,7 +85,9 @@ HV_RECORD_STRUCT (hv_agent_users, HV_AGENT_USERS);
   F (T, U64, _, total_bytes, 0, "size for ordinary users", .unit = "bytes") \
   F (T, STRS, _, serials, 0, "serial numbers of the disks it is on")
 HV_RECORD_STRUCT (hv_agent_filesystem, HV_AGENT_FILESYSTEM);
-#define HV_AGENT_FILESYSTEMS(F, T) F (T, RECS, hv_agent_filesystem, items, HV_REQUIRED, "file systems that are mounted")
+#define HV_AGENT_FILESYSTEMS(F, T) \
+  F (T, RECS, hv_agent_filesystem, items, HV_REQUIRED, "file systems that are mounted") \
+  HV_AGENT_AGE_FIELDS_ (F, T)
 HV_RECORD_STRUCT (hv_agent_filesystems, HV_AGENT_FILESYSTEMS);
 
 /* A frozen guest that nobody thaws hangs; so the provider thaws it after timeout_ms, whatever happens. */
