@@ -222,6 +222,8 @@ static void
 call_post_cancel (struct hv_call *c)
 {
   atomic_store (&c->cancelled, 1);
+  if (atomic_load (&c->route->instance->state) >= HV_INSTANCE_STOPPED)
+    return; /* nobody is there to hear it, and the answer is on its way */
   if (atomic_flag_test_and_set (&c->cancel_posted))
     return;
   hv_call_ref (c);

@@ -353,11 +353,13 @@ stop_finished (struct hv_task *t)
 {
   struct instance_stop *s = hv_container (t, struct instance_stop, to_main);
   struct hv_instance *i = s->instance;
-  if (i->own_thread)
+  atomic_store (&i->state, HV_INSTANCE_STOPPED);
+  if (i->own_thread) {
     hv_loop_thread_join (i->loop);
+    hv_loop_drain (i->loop); /* late cancels and wake-ups hold references */
+  }
   s->leaked += hv_pool_free (i->pool, STOP_CANCEL_MS);
   i->pool = NULL;
-  atomic_store (&i->state, HV_INSTANCE_STOPPED);
   if (s->leaked > 0) {
     hv_log_line (i->name, HV_LOG_WARNING, "stopped, but %u of its calls never returned; they are leaked", s->leaked);
     (void) hv_instance_ref (i); /* what never returned still uses it */

@@ -27,6 +27,6 @@ struct hv_coro *hv_coro_self (void);
 /* One pointer of the owner's, per coroutine. */
 void hv_coro_set_local (struct hv_coro *, void *);
 void *hv_coro_local (const struct hv_coro *);
-uint32_t hv_sched_alive (const struct hv_sched *); /* coroutines that have not returned */
+uint32_t hv_sched_alive (const struct hv_sched *);  /* coroutines that have not returned */
 uint32_t hv_sched_stacks (const struct hv_sched *); /* stacks mapped, in use or pooled */
 #endif

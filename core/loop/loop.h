@@ -19,6 +19,7 @@ void hv_loop_free (struct hv_loop *); /* not running; remaining tasks are run fi
 void hv_loop_run (struct hv_loop *);
 /* Runs until `*done` is non-zero or `timeout_ms` passed (tests). Returns *done. */
 int hv_loop_run_until (struct hv_loop *, const int *done, uint64_t timeout_ms);
+void hv_loop_drain (struct hv_loop *); /* runs the tasks of a loop whose thread has ended, on the calling thread */
 void hv_loop_stop (struct hv_loop *);                      /* any thread */
 void hv_loop_post (struct hv_loop *, struct hv_task *);    /* any thread; wakes the loop at most once per batch */
 int hv_loop_is_current (const struct hv_loop *);           /* called on this loop's thread while it runs (or before it runs at all) */

@@ -274,8 +274,8 @@ hv_fake_call_start (struct hv_fake *f, const char *verb, const char *args_json)
   char *name = joined (f->plugin->name, ".", verb);
   fc->fake = f;
   int r = hv_bus_route (f->bus, name, strlen (name), &route, err);
-  if (r == 0)
-    r = hv_call_reserved (req.args, &req, err);
+  if (r == 0 && (r = hv_call_reserved (req.args, &req, err)) < 0)
+    hv_instance_unref (route->instance);
   if (r == 0)
     fc->call = must (hv_call_send (route, &req));
   else

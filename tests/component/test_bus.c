@@ -304,8 +304,8 @@ send_as (uint32_t role, struct answer *a, const char *method, const char *args, 
   int r = hv_bus_route (w.bus, method, strlen (method), &route, err);
   if (r == 0 && (r = hv_call_check_access (route, role, err)) < 0)
     hv_instance_unref (route->instance);
-  if (r == 0)
-    r = hv_call_reserved (req.args, &req, err);
+  if (r == 0 && (r = hv_call_reserved (req.args, &req, err)) < 0)
+    hv_instance_unref (route->instance);
   struct hv_call *c = NULL;
   if (r == 0)
     c = hv_call_send (route, &req);
