@@ -142,6 +142,7 @@ struct reading {
   const char *command;
   hv_reply_decode_fn *decode;
   uint64_t age_ms; /* of the answer */
+  int cached;
 };
 
 static int
@@ -166,6 +167,7 @@ read_guest (struct guest_agent *self, struct hv_call *call, const struct hv_agen
   uint64_t max_age = hv_host_has (self->host, max_age_ms) ? api->max_age_ms (call) : 0;
   const char *reply = max_age > 0 ? hv_answers_get (self->answers, &key, api->now_ms (), max_age, &r->age_ms) : NULL;
   int rc = 0, live = reply == NULL;
+  r->cached = !live;
   if (live) {
     const struct question q = { args->vm, HV_HAS (args, backend) ? args->backend : NULL, r->command, ANSWER_MS };
     r->age_ms = 0;
@@ -178,10 +180,10 @@ read_guest (struct guest_agent *self, struct hv_call *call, const struct hv_agen
   return rc == 0 ? 0 : hv_err_wrap (err, rc, "guest agent of '%s'", args->vm);
 }
 
-#define SET_AGE(result, age) \
+#define SET_AGE(result, age, cached) \
   do { \
     HV_SET ((result), age_ms, (age)); \
-    HV_SET ((result), source, (age) == 0 ? "live" : "cache"); \
+    HV_SET ((result), source, (cached) ? "cache" : "live"); \
   } while (0)
 
 static uint64_t
@@ -225,7 +227,7 @@ handle_osinfo (void *self, struct hv_call *call, const void *args, void *result,
   rc = read_guest (self, call, args, &name, &host, err);
   if (rc == 0)
     HV_SET (r, hostname, host.hostname);
-  SET_AGE (r, os.age_ms > name.age_ms ? os.age_ms : name.age_ms);
+  SET_AGE (r, os.age_ms > name.age_ms ? os.age_ms : name.age_ms, os.cached || name.cached);
   return rc == HV_E_UNIMPLEMENTED || rc == HV_E_FAILED_PRECONDITION ? 0 : rc;
 }
 
@@ -235,7 +237,7 @@ handle_osinfo (void *self, struct hv_call *call, const void *args, void *result,
   { \
     struct reading r = { .command = "{\"execute\":\"" command_ "\"}", .decode = decode_ }; \
     int rc = read_guest (self, call, args, &r, result, err); \
-    SET_AGE ((struct hv_agent_##name *) result, r.age_ms); \
+    SET_AGE ((struct hv_agent_##name *) result, r.age_ms, r.cached); \
     return rc; \
   }
 

@@ -293,7 +293,9 @@ test_answers_that_are_not_old (void **state)
   struct world *w = *state;
   EXPECT (w, "hostname", "{\"return\":{\"host-name\":\"first\"}}", 0, "\"hostname\":\"first\"");
   w->replies[0] = "{\"return\":{\"host-name\":\"second\"}}";
-  json_decref (call (w, "hostname", "{\"vm\":\"a\",\"backend\":\"hv\",\"_max_age_ms\":60000}", 0, "\"hostname\":\"first\""));
+  json_t *host = call (w, "hostname", "{\"vm\":\"a\",\"backend\":\"hv\",\"_max_age_ms\":60000}", 0, "\"hostname\":\"first\"");
+  assert_string_equal (text_at (host, "source"), "cache");
+  json_decref (host);
   assert_int_equal (w->asked, 0);
   json_decref (call (w, "hostname", "{\"vm\":\"b\",\"backend\":\"hv\",\"_max_age_ms\":60000}", 0, "\"hostname\":\"second\""));
   EXPECT (w, "hostname", "{\"return\":{\"host-name\":\"third\"}}", 0, "\"source\":\"live\"");
