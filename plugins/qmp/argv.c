@@ -105,16 +105,22 @@ qmp_pci_place (struct qmp_pci *pci, json_t *device)
   }
 }
 
-static int
-machine_has_usb (const struct hv_machine *m)
+uint32_t
+qmp_usb_inputs (const struct hv_machine *m)
 {
+  uint32_t n = 0;
   for (uint32_t i = 0; i < m->inputs.count; i++)
-    if (strcmp (m->inputs.items[i].bus, "usb") == 0)
-      return 1;
+    n += strcmp (m->inputs.items[i].bus, "usb") == 0;
+  return n;
+}
+
+uint32_t
+qmp_usb_devices (const struct hv_machine *m)
+{
+  uint32_t n = qmp_usb_inputs (m);
   for (uint32_t i = 0; i < m->disks.count; i++)
-    if (m->disks.items[i].bus == HV_BUS_USB)
-      return 1;
-  return 0;
+    n += m->disks.items[i].bus == HV_BUS_USB;
+  return n;
 }
 
 /* Root ports: network cards (and room for some), controllers, disks, small devices, and one spare for plugging in. */
@@ -122,7 +128,7 @@ uint32_t
 qmp_pci_ports (const struct hv_machine *m)
 {
   uint32_t n = m->nics.count > QMP_NIC_PORTS ? m->nics.count : QMP_NIC_PORTS;
-  n += (uint32_t) machine_has_usb (m) + 1 + (m->agent != 0) + (m->balloon != 0) + (m->rng != 0) + 1;
+  n += (qmp_usb_devices (m) > 0) + 1 + (m->agent != 0) + (m->balloon != 0) + (m->rng != 0) + 1;
   for (uint32_t i = 0; i < m->disks.count; i++)
     n += m->disks.items[i].bus == HV_BUS_VIRTIO;
   for (uint32_t i = 0; i < m->inputs.count; i++)
@@ -302,11 +308,24 @@ argv_device (struct qmp_argv *a, struct qmp_pci *pci, const char *driver, const 
   qmp_argv_json (a, "-device", d);
 }
 
+/* The controller's own four ports where they do: guests keep the hardware they had. */
+static void
+argv_usb (const struct hv_machine *m, struct qmp_pci *pci, struct qmp_argv *a)
+{
+  json_t *d = json_pack ("{s:s, s:s}", "driver", "qemu-xhci", "id", "usb");
+  if (d != NULL && qmp_usb_devices (m) > 4) {
+    (void) json_object_set_new (d, "p2", json_integer (QMP_USB_PORTS));
+    (void) json_object_set_new (d, "p3", json_integer (QMP_USB_PORTS));
+  }
+  qmp_pci_place (pci, d);
+  qmp_argv_json (a, "-device", d);
+}
+
 static void
 argv_controllers (const struct hv_machine *m, struct qmp_pci *pci, struct qmp_argv *a)
 {
-  if (machine_has_usb (m))
-    argv_device (a, pci, "qemu-xhci", "usb");
+  if (qmp_usb_devices (m) > 0)
+    argv_usb (m, pci, a);
   argv_device (a, pci, "virtio-scsi-pci-non-transitional", "scsi0");
   if (m->agent)
     argv_device (a, pci, "virtio-serial-pci-non-transitional", "virtio-serial0");

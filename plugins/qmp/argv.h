@@ -53,4 +53,8 @@ int qmp_disks_check (const struct hv_machine *, struct hv_err *);
 int qmp_disk_of_node (const char *node);
 void qmp_pci_place (struct qmp_pci *, json_t *device);
 uint32_t qmp_pci_ports (const struct hv_machine *);
+/* Devices on the USB controller: inputs have the first ports, disks those behind them. */
+#define QMP_USB_PORTS 15u
+uint32_t qmp_usb_inputs (const struct hv_machine *);
+uint32_t qmp_usb_devices (const struct hv_machine *);
 #endif

@@ -114,6 +114,9 @@ check_devices (const struct hv_machine *m, struct hv_err *err)
   if (HV_HAS (m, watchdog_action) && !in_words (m->watchdog_action, actions))
     return refuse (err, HV_E_INVALID_ARGUMENT, "machine.watchdog_action", m->watchdog_action,
                    "one of reset, shutdown, poweroff, pause, debug, none, inject-nmi");
+  if (qmp_usb_devices (m) > QMP_USB_PORTS)
+    return hv_err_set (err, HV_E_UNIMPLEMENTED, "machine: %" PRIu32 " USB devices; the controller has %u ports",
+                       qmp_usb_devices (m), QMP_USB_PORTS);
   if (qmp_pci_ports (m) > 8 * 28)
     return hv_err_set (err, HV_E_UNIMPLEMENTED, "machine: %" PRIu32 " PCI devices; there is room for 224", qmp_pci_ports (m));
   return 0;

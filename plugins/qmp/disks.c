@@ -95,7 +95,9 @@ disk_place (const struct hv_machine *m, uint32_t index, struct qmp_pci *pci, jso
     (void) json_object_set_new (dev, "lun", json_integer (rank));
     break;
   case HV_BUS_USB:
+    (void) snprintf (bus, sizeof bus, "%" PRIu32, qmp_usb_inputs (m) + rank + 1);
     (void) json_object_set_new (dev, "bus", json_string ("usb.0"));
+    (void) json_object_set_new (dev, "port", json_string (bus));
     (void) json_object_set_new (dev, "removable", json_false ());
     break;
   default:
@@ -162,6 +164,9 @@ disk_check (const struct hv_machine *m, uint32_t i, struct hv_err *err)
   if (cdrom && (d->bus == HV_BUS_VIRTIO || d->bus == HV_BUS_USB))
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "machine.disks[%" PRIu32 "].bus: a cdrom cannot be on %s; use sata or scsi", i,
                        hv_disk_bus_words[d->bus]);
+  if (d->bus == HV_BUS_SATA && !cdrom && d->read_only)
+    return hv_err_set (err, HV_E_UNIMPLEMENTED,
+                       "machine.disks[%" PRIu32 "].read_only: a SATA disk cannot be; use virtio or scsi, or make it a cdrom", i);
   if (d->bus == HV_BUS_SATA && disk_rank (m, i) >= 6)
     return hv_err_set (err, HV_E_UNIMPLEMENTED,
                        "machine.disks[%" PRIu32 "].bus: the SATA controller has 6 ports; use virtio or scsi", i);

@@ -143,7 +143,6 @@ test_restart_finds_trouble (void **state)
   do_ok (f, "start", "{\"vm\":\"b\"}");
   int a = pid_of (f, "a"), b = pid_of (f, "b");
   assert_int_equal (kill (a, SIGSTOP), 0);
-  /* the kill is seen as soon as the loop runs, so it is done inside the restart's quiet moment: nothing runs in between */
   assert_int_equal (kill (b, SIGKILL), 0);
   hv_fake_restart (f);
   wait_state (f, "b", "crashed");
@@ -198,6 +197,7 @@ test_refusals (void **state)
     { M (",\"inputs\":[{\"name\":\"k\",\"type\":\"keyboard\"}]"), "machine.inputs[0].type", HV_E_UNIMPLEMENTED },
     { M (",\"smbios\":{\"colour\":\"red\"}"), "colour", HV_E_INVALID_ARGUMENT },
     { D (",\"media\":\"cdrom\""), "machine.disks[0].bus", HV_E_INVALID_ARGUMENT },
+    { D (",\"bus\":\"sata\",\"read_only\":true"), "machine.disks[0].read_only", HV_E_UNIMPLEMENTED },
     { D (",\"backing\":[{\"path\":\"/b\",\"format\":\"raw\"}]"), "machine.disks[0].backing[0]", HV_E_INVALID_ARGUMENT },
     { M (",\"inputs\":[{\"name\":\"k\"},{\"name\":\"k\"}]"), "two devices", HV_E_INVALID_ARGUMENT },
     { "{\"vm\":\"b\",\"machine\":{\"name\":\"a\",\"uuid\":\"" UUID_A "\",\"memory_bytes\":67108864}}", "differ",
@@ -282,14 +282,84 @@ test_leaves_nothing (void **state)
   hv_fake_free (f);
 }
 
+/* One of everything that needs no network: QEMU takes each option as we write it. */
+static void
+test_every_device_starts (void **state)
+{
+  struct hv_fake *f = hv_fake_new (&qmp_plugin, CONFIG, NULL, NULL);
+  char path[64] = "/tmp/hvkit-disk-XXXXXX";
+  int fd = mkstemp (path);
+  (void) state;
+  assert_true (fd >= 0 && ftruncate (fd, 1 << 20) == 0);
+  (void) close (fd);
+#define RO(name, more) "{\"name\":\"" name "\",\"path\":\"%s\",\"format\":\"raw\",\"read_only\":true" more "}"
+  json_decref (ok (
+      f, "define",
+      "{\"vm\":\"a\",\"machine\":{\"name\":\"a\",\"uuid\":\"" UUID_A "\",\"memory_bytes\":100000000,\"rng\":true,"
+      "\"watchdog\":\"i6300esb\",\"watchdog_action\":\"pause\",\"cpu\":{\"cores\":2,\"threads\":2},"
+      "\"smbios\":{\"serial\":\"a,b=c\",\"manufacturer\":\"x y\"},"
+      "\"inputs\":[{\"name\":\"t0\"},{\"name\":\"t1\",\"bus\":\"virtio\"}],"
+      "\"disks\":[" RO ("a", ",\"boot_order\":1,\"serial\":\"S1\"") "," RO (
+          "b",
+          ",\"bus\":\"scsi\",\"on_error\":"
+          "\"enospace\"") "," RO ("c",
+                                  ",\"bus"
+                                  "\":"
+                                  "\"scsi"
+                                  "\","
+                                  "\"media"
+                                  "\":"
+                                  "\"cdrom"
+                                  "\","
+                                  "\"on_"
+                                  "error\""
+                                  ":\"repo"
+                                  "rt\"") "," RO ("d",
+                                                  ",\"bus\":\"sata\",\"media\":\"cdrom\"") "," RO ("e",
+                                                                                                   ",\"bus\":\"usb\",\"cache\":"
+                                                                                                   "\"writeback\"") "," RO ("g",
+                                                                                                                            ",\"cac"
+                                                                                                                            "he\":"
+                                                                                                                            "\"writ"
+                                                                                                                            "ethrou"
+                                                                                                                            "gh\","
+                                                                                                                            "\"on_"
+                                                                                                                            "error"
+                                                                                                                            "\":"
+                                                                                                                            "\"igno"
+                                                                                                                            "re\"") "]}}",
+      path, path, path, path, path, path));
+  do_ok (f, "start", "{\"vm\":\"a\"}");
+  assert_vm (f, "a", "running", "booted");
+  do_ok (f, "stop", "{\"vm\":\"a\"}");
+  json_decref (
+      ok (f, "define",
+          "{\"vm\":\"a\",\"replace\":true,\"machine\":{\"name\":\"a\",\"uuid\":\"" UUID_A
+          "\",\"memory_bytes\":100000000,\"acpi\":false,\"graphics\":false,\"serial\":false,\"agent\":false,\"balloon\":false,"
+          "\"watchdog\":\"itco\",\"disks\":["
+          "{\"name\":\"h\",\"path\":\"%s\",\"format\":\"raw\",\"bus\":\"sata\"}]}}",
+          path));
+  do_ok (f, "start", "{\"vm\":\"a\"}");
+  assert_vm (f, "a", "running", "booted");
+  assert_int_equal (unlink (path), 0);
+  end (f);
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_life),           cmocka_unit_test (test_start_paused),   cmocka_unit_test (test_killed),
-    cmocka_unit_test (test_stuck_and_back), cmocka_unit_test (test_restart_adopts), cmocka_unit_test (test_restart_finds_trouble),
-    cmocka_unit_test (test_cannot_start),   cmocka_unit_test (test_refusals),       cmocka_unit_test (test_pages),
+    cmocka_unit_test (test_life),
+    cmocka_unit_test (test_start_paused),
+    cmocka_unit_test (test_killed),
+    cmocka_unit_test (test_stuck_and_back),
+    cmocka_unit_test (test_restart_adopts),
+    cmocka_unit_test (test_restart_finds_trouble),
+    cmocka_unit_test (test_cannot_start),
+    cmocka_unit_test (test_refusals),
+    cmocka_unit_test (test_pages),
     cmocka_unit_test (test_leaves_nothing),
+    cmocka_unit_test (test_every_device_starts),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
