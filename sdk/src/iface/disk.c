@@ -41,12 +41,12 @@ HV_RECORD_TABLE (hv_disk_disconnect_args, HV_DISK_DISCONNECT_ARGS, "arguments of
 #define INFO_WIDE \
   "CLUSTER=cluster_size_bytes:bytes COMPAT=compat REFCOUNT=refcount_bits SNAPSHOTS=snapshots DIRTY=dirty CORRUPT=corrupt"
 HV_VERB_CLI (info, .positional = "path", .columns = INFO_COLUMNS, .wide = INFO_WIDE);
-HV_VERB_CLI (create, .positional = "path virtual_size_bytes", .done = "disk/{path} created");
-HV_VERB_CLI (overlay, .positional = "path backing_path backing_format", .done = "disk/{path} created");
+HV_VERB_CLI (create, .positional = "path virtual_size_bytes", .done = "{path} created");
+HV_VERB_CLI (overlay, .positional = "path backing_path backing_format", .done = "{path} created");
 HV_VERB_CLI (check, .positional = "path", .columns = "PATH=path CLEAN=clean LEAKED=leaked_clusters ERRORS=errors");
-HV_VERB_CLI (deleted, .positional = "path", .done = "disk/{path} deleted");
-HV_VERB_CLI (resize, .positional = "path virtual_size_bytes", .done = "disk/{path} resized");
-HV_VERB_CLI (convert, .positional = "path target_path target_format", .done = "disk/{target_path} created");
+HV_VERB_CLI (deleted, .positional = "path", .done = "{path} deleted");
+HV_VERB_CLI (resize, .positional = "path virtual_size_bytes", .done = "{path} resized");
+HV_VERB_CLI (convert, .positional = "path target_path target_format", .done = "{target_path} created");
 HV_VERB_CLI (map, .positional = "path", .list = "items",
              .columns
              = "OFFSET=offset_bytes LENGTH=length_bytes PRESENT=present ZERO=zero DATA=data HOST_OFFSET=host_offset_bytes");
@@ -54,8 +54,8 @@ HV_VERB_CLI (inspect, .positional = "path", .list = "partitions",
              .columns
              = "NUMBER=number START=start_bytes SIZE=size_bytes:bytes TYPE=type_name NAME=name FILESYSTEM=filesystem LABEL=label",
              .wide = "TYPE_ID=type UUID=uuid BOOTABLE=bootable FILESYSTEM_UUID=filesystem_uuid");
-HV_VERB_CLI (commit, .positional = "path backing_path backing_format", .done = "disk/{path} committed");
-HV_VERB_CLI (rebase, .positional = "path backing_path? backing_format?", .done = "disk/{path} rebased");
+HV_VERB_CLI (commit, .positional = "path backing_path backing_format", .done = "{path} committed");
+HV_VERB_CLI (rebase, .positional = "path backing_path? backing_format?", .done = "{path} rebased");
 HV_VERB_CLI (connect, .positional = "path", .columns = "DEVICE=device PATH=path");
 HV_VERB_CLI (disconnect, .positional = "device", .done = "{device} disconnected");
 
