@@ -7,9 +7,20 @@
 #include <hvkit/iface/disk.h>
 #include <string.h>
 
+#define DISK_CONFIG(F, T) F (T, STRS, _, directories, 0, "images are touched below these only; absent: anywhere", .max = 64)
+HV_RECORD_STRUCT (disk_qcow2_config, DISK_CONFIG);
+HV_RECORD_TABLE (disk_qcow2_config, DISK_CONFIG, "config of disk-qcow2");
+
 struct disk_qcow2 {
   struct hv_host *host;
+  const struct disk_qcow2_config *config;
 };
+
+static int
+check_allowed (const struct disk_qcow2 *self, const char *path, struct hv_err *err)
+{
+  return hv_file_check_below (path, &self->config->directories, err);
+}
 
 static int
 no_memory (struct hv_err *err)
@@ -83,13 +94,15 @@ refuse_trusted_raw (const struct hv_disk_ref *args, struct hv_err *err)
 
 /* Close job.image afterwards, also after a failure. */
 static int
-open_image (struct hv_host *host, const struct hv_disk_ref *args, struct open_job *job, struct hv_err *err)
+open_image (struct disk_qcow2 *self, const struct hv_disk_ref *args, struct open_job *job, struct hv_err *err)
 {
   *job = (struct open_job){ .path = args->path, .image.fd = -1, .err = err };
   int rc = refuse_trusted_raw (args, err);
   if (rc != 0)
     return rc;
-  rc = hv_offload (host, open_job, job, err);
+  rc = check_allowed (self, args->path, err);
+  if (rc == 0)
+    rc = hv_offload (self->host, open_job, job, err);
   if (rc == HV_E_INVALID_ARGUMENT && hv_err_code (err) == rc)
     hv_err_data (err, "reason", "format");
   return rc == 0 ? 0 : hv_err_wrap (err, rc, "disk '%s'", args->path);
@@ -102,7 +115,7 @@ handle_info (void *self, struct hv_call *call, const void *args, void *result, s
   struct hv_host *host = ((struct disk_qcow2 *) self)->host;
   const struct hv_disk_ref *ref = args;
   struct open_job job;
-  int rc = open_image (host, ref, &job, err);
+  int rc = open_image (self, ref, &job, err);
   hv_qcow2_image_close (&job.image);
   if (rc != 0)
     return rc;
@@ -126,12 +139,16 @@ make_job (void *arg)
 }
 
 static int
-make (struct hv_host *host, struct make_job *job, void *result, struct hv_err *err)
+make (struct disk_qcow2 *self, struct make_job *job, void *result, struct hv_err *err)
 {
   job->err = err;
-  int rc = hv_offload (host, make_job, job, err);
+  int rc = check_allowed (self, job->what.path, err);
+  if (rc == 0 && job->what.backing != NULL)
+    rc = check_allowed (self, job->what.backing, err);
   if (rc == 0)
-    rc = fill_info (host, job->what.path, &job->made, result, err);
+    rc = hv_offload (self->host, make_job, job, err);
+  if (rc == 0)
+    rc = fill_info (self->host, job->what.path, &job->made, result, err);
   return rc == 0 ? 0 : hv_err_wrap (err, rc, "create disk '%s'", job->what.path);
 }
 
@@ -150,7 +167,7 @@ handle_create (void *self, struct hv_call *call, const void *args, void *result,
                                     .cluster_bytes = HV_HAS (a, cluster_size_bytes) ? a->cluster_size_bytes : 65536,
                                     .has_owner = HV_HAS (a, owner_uid),
                                     .owner_uid = a->owner_uid } };
-  return make (((struct disk_qcow2 *) self)->host, &job, result, err);
+  return make (self, &job, result, err);
 }
 
 static int
@@ -170,7 +187,7 @@ handle_overlay (void *self, struct hv_call *call, const void *args, void *result
                                     .backing_trusted_raw = a->trusted_raw,
                                     .has_owner = HV_HAS (a, owner_uid),
                                     .owner_uid = a->owner_uid } };
-  return make (((struct disk_qcow2 *) self)->host, &job, result, err);
+  return make (self, &job, result, err);
 }
 
 /* --- check --- */
@@ -235,7 +252,7 @@ handle_check (void *self, struct hv_call *call, const void *args, void *result, 
   const struct hv_disk_ref *ref = args;
   struct open_job open;
   struct check_job job = { .image = &open.image, .err = err };
-  int rc = open_image (host, ref, &open, err);
+  int rc = open_image (self, ref, &open, err);
   if (rc == 0) {
     rc = run_check (host, call, &job, err);
     if (rc == 0)
@@ -280,6 +297,8 @@ handle_delete (void *self, struct hv_call *call, const void *args, void *result,
   struct delete_job job = { .ref = args, .err = err };
   int rc = refuse_trusted_raw (args, err);
   if (rc == 0)
+    rc = check_allowed (self, job.ref->path, err);
+  if (rc == 0)
     rc = hv_offload (((struct disk_qcow2 *) self)->host, delete_job, &job, err);
   return rc == 0 ? 0 : hv_err_wrap (err, rc, "delete disk '%s'", job.ref->path);
 }
@@ -289,11 +308,11 @@ handle_delete (void *self, struct hv_call *call, const void *args, void *result,
 static int
 start (struct hv_host *host, const void *config, void **ret_self, struct hv_err *err)
 {
-  (void) config;
   struct disk_qcow2 *self = calloc (1, sizeof *self);
   if (self == NULL)
     return no_memory (err);
   self->host = host;
+  self->config = config;
   *ret_self = self;
   return 0;
 }
@@ -305,6 +324,7 @@ const struct hv_plugin hv_disk_qcow2_plugin = {
   .summary = "qcow2 images: info, create, overlay, check, delete",
   .license = "LGPL-2.1-or-later",
   .provides = (const struct hv_iface *const[]){ &hv_iface_disk, NULL },
+  .config = &disk_qcow2_config_record,
   .methods = (const struct hv_method *const[]){ HV_IMPLEMENT (hv_disk_verb_info, handle_info),
                                                 HV_IMPLEMENT (hv_disk_verb_create, handle_create),
                                                 HV_IMPLEMENT (hv_disk_verb_overlay, handle_overlay),

@@ -7,9 +7,20 @@
 #include <hvkit/iface/disk.h>
 #include <string.h>
 
+#define DISK_CONFIG(F, T) F (T, STRS, _, directories, 0, "images are touched below these only; absent: anywhere", .max = 64)
+HV_RECORD_STRUCT (disk_raw_config, DISK_CONFIG);
+HV_RECORD_TABLE (disk_raw_config, DISK_CONFIG, "config of disk-raw");
+
 struct disk_raw {
   struct hv_host *host;
+  const struct disk_raw_config *config;
 };
+
+static int
+check_allowed (const struct disk_raw *self, const char *path, struct hv_err *err)
+{
+  return hv_file_check_below (path, &self->config->directories, err);
+}
 
 /* --- opening --- */
 
@@ -72,7 +83,9 @@ handle_info (void *self, struct hv_call *call, const void *args, void *result, s
 {
   (void) call;
   struct open_job job = { .ref = args, .fd = -1, .err = err };
-  int rc = hv_offload (((struct disk_raw *) self)->host, open_job, &job, err);
+  int rc = check_allowed (self, job.ref->path, err);
+  if (rc == 0)
+    rc = hv_offload (((struct disk_raw *) self)->host, open_job, &job, err);
   hv_fd_cleanup (&job.fd);
   if (rc == 0)
     rc = fill_info (job.ref->path, &job.stat, result, err);
@@ -89,7 +102,9 @@ handle_check (void *self, struct hv_call *call, const void *args, void *result, 
       = { "the file's size is not a multiple of 512: the guest sees its last sector filled up with zeros" };
   struct hv_disk_check_result *r = result;
   struct open_job job = { .ref = args, .fd = -1, .err = err };
-  int rc = hv_offload (((struct disk_raw *) self)->host, open_job, &job, err);
+  int rc = check_allowed (self, job.ref->path, err);
+  if (rc == 0)
+    rc = hv_offload (((struct disk_raw *) self)->host, open_job, &job, err);
   hv_fd_cleanup (&job.fd);
   if (rc != 0)
     return hv_err_wrap (err, rc, "check disk '%s'", job.ref->path);
@@ -150,7 +165,9 @@ handle_create (void *self, struct hv_call *call, const void *args, void *result,
     return hv_err_set (err, HV_E_UNIMPLEMENTED, "cluster_size_bytes: raw images have no clusters; qcow2 images do");
   if (a->virtual_size_bytes % 512 != 0)
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "virtual_size_bytes: not a multiple of 512");
-  int rc = hv_offload (((struct disk_raw *) self)->host, create_job, &job, err);
+  int rc = check_allowed (self, a->path, err);
+  if (rc == 0)
+    rc = hv_offload (((struct disk_raw *) self)->host, create_job, &job, err);
   if (rc == 0)
     rc = fill_info (a->path, &job.stat, result, err);
   return rc == 0 ? 0 : hv_err_wrap (err, rc, "create disk '%s'", a->path);
@@ -174,7 +191,9 @@ handle_delete (void *self, struct hv_call *call, const void *args, void *result,
   (void) call;
   (void) result;
   struct open_job job = { .ref = args, .fd = -1, .err = err };
-  int rc = hv_offload (((struct disk_raw *) self)->host, delete_job, &job, err);
+  int rc = check_allowed (self, job.ref->path, err);
+  if (rc == 0)
+    rc = hv_offload (((struct disk_raw *) self)->host, delete_job, &job, err);
   hv_fd_cleanup (&job.fd);
   return rc == 0 ? 0 : hv_err_wrap (err, rc, "delete disk '%s'", job.ref->path);
 }
@@ -184,11 +203,11 @@ handle_delete (void *self, struct hv_call *call, const void *args, void *result,
 static int
 start (struct hv_host *host, const void *config, void **ret_self, struct hv_err *err)
 {
-  (void) config;
   struct disk_raw *self = calloc (1, sizeof *self);
   if (self == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   self->host = host;
+  self->config = config;
   *ret_self = self;
   return 0;
 }
@@ -200,6 +219,7 @@ const struct hv_plugin hv_disk_raw_plugin = {
   .summary = "raw images: info, create, check, delete",
   .license = "LGPL-2.1-or-later",
   .provides = (const struct hv_iface *const[]){ &hv_iface_disk, NULL },
+  .config = &disk_raw_config_record,
   .methods = (const struct hv_method *const[]){ HV_IMPLEMENT (hv_disk_verb_info, handle_info),
                                                 HV_IMPLEMENT (hv_disk_verb_create, handle_create),
                                                 HV_IMPLEMENT (hv_disk_verb_check, handle_check),

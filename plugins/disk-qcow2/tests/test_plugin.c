@@ -204,6 +204,25 @@ test_owner (void **state)
   }
 }
 
+static void
+test_directories (void **state)
+{
+  struct world *w = *state;
+  char config[300];
+  CALL (w, "create", 0, NULL, "{\"path\":\"$\",\"virtual_size_bytes\":512}");
+  snprintf (config, sizeof config, "{\"directories\":[\"%s\"]}", w->dir);
+  hv_fake_free (w->fake);
+  w->fake = hv_fake_new (&hv_disk_qcow2_plugin, config, NULL, NULL);
+  CALL (w, "info", 0, NULL, "{\"path\":\"$\"}");
+  CALL (w, "overlay", 0, NULL, "{\"path\":\"@\",\"backing_path\":\"$\",\"backing_format\":\"qcow2\"}");
+  CALL (w, "overlay", HV_E_PERMISSION_DENIED, "/etc/passwd",
+        "{\"path\":\"@\",\"backing_path\":\"/etc/passwd\",\"backing_format\":\"raw\"}");
+  CALL (w, "info", HV_E_PERMISSION_DENIED, "directories", "{\"path\":\"/etc/passwd\"}");
+  CALL (w, "check", HV_E_PERMISSION_DENIED, "directories", "{\"path\":\"/etc/passwd\"}");
+  CALL (w, "delete", HV_E_PERMISSION_DENIED, "directories", "{\"path\":\"/etc/passwd\"}");
+  CALL (w, "create", HV_E_PERMISSION_DENIED, "directories", "{\"path\":\"/etc/x\",\"virtual_size_bytes\":512}");
+}
+
 /* --- hostile headers, through the whole plugin --- */
 
 static void
@@ -299,9 +318,11 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    TEST (test_life_of_an_image),  TEST (test_arguments),        TEST (test_declared_format),
-    TEST (test_links_and_devices), TEST (test_image_in_use),     TEST (test_owner),
-    TEST (test_hostile_headers),   TEST (test_truncated_images), TEST (test_check_can_be_cancelled),
+    TEST (test_life_of_an_image), TEST (test_arguments),
+    TEST (test_declared_format),  TEST (test_links_and_devices),
+    TEST (test_image_in_use),     TEST (test_owner),
+    TEST (test_directories),      TEST (test_hostile_headers),
+    TEST (test_truncated_images), TEST (test_check_can_be_cancelled),
   };
   return cmocka_run_group_tests_name ("disk-qcow2", tests, NULL, NULL);
 }

@@ -143,6 +143,23 @@ test_link_is_not_followed (void **state)
   assert_int_equal (stat (target, &st), 0);
 }
 
+static void
+test_directories (void **state)
+{
+  (void) state;
+  struct world w = { .fake = hv_fake_new (&hv_disk_raw_plugin, "{\"directories\":[\"/images/\",\"/tmp\"]}", NULL, NULL) };
+  snprintf (w.path, sizeof w.path, "/images2/a");
+  call (&w, "info", "", HV_E_PERMISSION_DENIED, "'/images2/a' is not below '/images/'");
+  call (&w, "create", ",\"virtual_size_bytes\":512", HV_E_PERMISSION_DENIED, "directories");
+  call (&w, "delete", "", HV_E_PERMISSION_DENIED, "directories");
+  call (&w, "check", "", HV_E_PERMISSION_DENIED, "directories");
+  snprintf (w.path, sizeof w.path, "/images/a");
+  call (&w, "info", "", HV_E_NOT_FOUND, "/images/a");
+  snprintf (w.path, sizeof w.path, "%s/a", hv_fake_dir (w.fake));
+  call (&w, "create", ",\"virtual_size_bytes\":512", strncmp (w.path, "/tmp/", 5) == 0 ? 0 : HV_E_PERMISSION_DENIED, "");
+  hv_fake_free (w.fake);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown (fn, setup, teardown)
 
 int
@@ -151,6 +168,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     TEST (test_life_of_an_image),          TEST (test_preallocated), TEST (test_odd_length),
     TEST (test_looks_like_something_else), TEST (test_arguments),    TEST (test_link_is_not_followed),
+    cmocka_unit_test (test_directories),
   };
   return cmocka_run_group_tests_name ("disk-raw", tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <hvkit/clean.h>
 #include <hvkit/err.h>
+#include <hvkit/field.h>
 #include <sys/stat.h>
 
 #ifdef __cplusplus
@@ -24,6 +25,10 @@ extern "C" {
 
 /* Whether a path can be given to the functions below: absolute, and ends in a name. INVALID_ARGUMENT says what is wrong. */
 int hv_file_check_path (const char *path, struct hv_err *);
+
+/* Whether a path is below one of the directories, judged by its text: it has no ".." (field tables see to that), and no link is
+ * followed when it is opened. No directories: everything is allowed. PERMISSION_DENIED lists them. */
+int hv_file_check_below (const char *path, const struct hv_strs *directories, struct hv_err *);
 
 /* Opens a regular file for O_RDONLY or O_RDWR. No component of the path may be a symbolic link, and nothing but a regular
  * file is ever opened (what opening a device does, does not happen). *ret_stat may be NULL. FAILED_PRECONDITION: a link, a

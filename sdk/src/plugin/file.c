@@ -35,6 +35,28 @@ hv_file_check_path (const char *path, struct hv_err *err)
   return 0;
 }
 
+static int
+is_below (const char *path, const char *dir)
+{
+  size_t n = strlen (dir);
+  while (n > 0 && dir[n - 1] == '/')
+    n--;
+  return strncmp (path, dir, n) == 0 && path[n] == '/';
+}
+
+int
+hv_file_check_below (const char *path, const struct hv_strs *directories, struct hv_err *err)
+{
+  if (directories->count == 0)
+    return 0;
+  if (strstr (path, "/../") == NULL)
+    for (uint32_t i = 0; i < directories->count; i++)
+      if (is_below (path, directories->items[i]))
+        return 0;
+  return hv_err_set (err, HV_E_PERMISSION_DENIED, "'%s' is not below '%s'%s, as the manifest's \"directories\" asks for", path,
+                     directories->items[0], directories->count > 1 ? " or another one" : "");
+}
+
 /* The path was resolved without links; what it is open on is reopened through the kernel's own name for it. */
 static int
 reopen (int path_fd, int32_t flags, int *ret_fd, struct hv_err *err)
