@@ -252,7 +252,8 @@ frames_are_put_together_at_every_byte (void **state)
 static void
 lost_with (struct peer *p, const void *data, uint64_t n, const char *words)
 {
-  struct answer a = { 0 };
+  static struct answer a;
+  a = (struct answer){ 0 };
   (void) start_call (p, &a);
   put (p->fd, data, n);
   assert_int_equal (hv_client_process (p->client, p->err), HV_E_UNAVAILABLE);
@@ -305,7 +306,8 @@ an_answer_over_the_limit_ends_the_connection (void **state)
   struct hv_client_options o = { .struct_size = sizeof o, .answer_bytes = 400 };
   HV_CLEAN (hv_pack) struct hv_pack k = { 0 };
   char body[500] = { 0 };
-  struct answer a = { 0 };
+  static struct answer a;
+  a = (struct answer){ 0 };
   teardown (state);
   *state = p = calloc (1, sizeof *p);
   connect_with (p, &o, 1 << 20);
@@ -324,7 +326,8 @@ static void
 death_tells_every_call (void **state)
 {
   struct peer *p = *state;
-  struct answer a = { 0 }, b = { 0 };
+  static struct answer a, b;
+  a = b = (struct answer){ 0 };
   HV_CLEAN (hv_pack) struct hv_pack k = { 0 };
   uint32_t id = start_call (p, &a);
   (void) start_call (p, &b);
@@ -345,7 +348,8 @@ static void
 answers_survive_a_broken_pipe (void **state)
 {
   struct peer *p = *state;
-  struct answer a = { 0 };
+  static struct answer a;
+  a = (struct answer){ 0 };
   HV_CLEAN (hv_pack) struct hv_pack k = { 0 };
   uint32_t id = start_call (p, &a);
   pack_answer (&k, id, 3);
@@ -362,7 +366,8 @@ static void
 answers_to_nobody_are_ignored (void **state)
 {
   struct peer *p = *state;
-  struct answer a = { 0 };
+  static struct answer a;
+  a = (struct answer){ 0 };
   HV_CLEAN (hv_pack) struct hv_pack k = { 0 };
   uint32_t id = start_call (p, &a);
   pack_answer (&k, id + 100, 1);
@@ -425,7 +430,8 @@ static void
 errors_are_understood_in_every_form (void **state)
 {
   struct peer *p = *state;
-  struct answer a = { 0 };
+  static struct answer a;
+  a = (struct answer){ 0 };
   answer_error (p, start_call (p, &a), pack_error_map);
   assert_int_equal (a.code, HV_E_NOT_FOUND);
   assert_string_equal (a.message, "no disk 'a'");
@@ -466,7 +472,8 @@ static void
 bad_arguments_are_not_sent (void **state)
 {
   struct peer *p = *state;
-  struct answer a = { 0 };
+  static struct answer a;
+  a = (struct answer){ 0 };
   static const uint8_t list[] = { 0x90 }, cut[] = { 0x81, 0xa1 }, two[] = { 0x80, 0x80 };
   const struct hv_bin bad[] = { { list, 1 }, { cut, 2 }, { two, 2 } };
   for (size_t i = 0; i < 3; i++)
@@ -485,7 +492,8 @@ static void
 a_silent_daemon_runs_into_the_deadline (void **state)
 {
   struct peer *p = *state;
-  struct answer a = { 0 };
+  static struct answer a;
+  a = (struct answer){ 0 };
   struct hv_client_call_options o = { .struct_size = sizeof o, .timeout_ms = 20 };
   HV_CLEAN (hv_pack) struct hv_pack k = { 0 };
   uint32_t id;
@@ -509,7 +517,8 @@ static void
 cancel_names_the_call (void **state)
 {
   struct peer *p = *state;
-  struct answer a = { 0 };
+  static struct answer a;
+  a = (struct answer){ 0 };
   uint32_t id = start_call (p, &a);
   assert_int_equal (hv_client_cancel (p->client, id + 5, p->err), HV_E_NOT_FOUND);
   assert_int_equal (hv_client_cancel (p->client, id, p->err), 0);
@@ -614,7 +623,8 @@ events_come_in_order_and_none_before_the_answer_is_lost (void **state)
 {
   struct peer *p = *state;
   struct seen s = { 0 };
-  struct answer a = { 0 };
+  static struct answer a;
+  a = (struct answer){ 0 };
   struct hv_client_cursor since = { 77, 8 };
   HV_CLEAN (hv_pack) struct hv_pack k = { 0 };
   start_subscription (p, &s, &a, &since);
@@ -638,7 +648,8 @@ a_dropped_subscription_is_told (void **state)
 {
   struct peer *p = *state;
   struct seen s = { 0 };
-  struct answer a = { 0 };
+  static struct answer a;
+  a = (struct answer){ 0 };
   HV_CLEAN (hv_pack) struct hv_pack k = { 0 };
   start_subscription (p, &s, &a, NULL);
   pack_subscribed (&k, next_request (p).id, 5);
@@ -662,7 +673,8 @@ unsubscribing_in_the_callback_is_at_once (void **state)
 {
   struct peer *p = *state;
   struct seen s = { .stop_after = 2 };
-  struct answer a = { 0 };
+  static struct answer a;
+  a = (struct answer){ 0 };
   HV_CLEAN (hv_pack) struct hv_pack k = { 0 };
   start_subscription (p, &s, &a, NULL);
   pack_subscribed (&k, next_request (p).id, 5);
@@ -688,7 +700,8 @@ static void
 progress_finds_its_call (void **state)
 {
   struct peer *p = *state;
-  struct answer a = { 0 }, progress = { 0 };
+  static struct answer a, progress;
+  a = progress = (struct answer){ 0 };
   struct hv_client_call_options o = { .struct_size = sizeof o, .progress = on_progress, .arg = &progress };
   HV_CLEAN (hv_pack) struct hv_pack k = { 0 };
   uint32_t id;
@@ -740,7 +753,8 @@ static void
 closing_tells_every_call (void **state)
 {
   struct peer *p = *state;
-  struct answer a = { 0 };
+  static struct answer a;
+  a = (struct answer){ 0 };
   (void) start_call (p, &a);
   hv_client_close (p->client);
   p->client = NULL;
