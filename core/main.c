@@ -155,6 +155,34 @@ notify_manager (const char *text)
     hv_log_line ("main", HV_LOG_WARNING, "service manager was not told '%s': %s", text, strerror (errno));
 }
 
+/* Plugins hand these to programs that run elsewhere: so they are made absolute once, here. */
+static int
+make_absolute (const char **path, struct hv_arena *arena, struct hv_err *err)
+{
+  char cwd[4096];
+  if ((*path)[0] == '/')
+    return 0;
+  if (getcwd (cwd, sizeof cwd) == NULL)
+    return hv_err_sys (err, errno, "working directory");
+  size_t size = strlen (cwd) + strlen (*path) + 2;
+  char *full = hv_arena_alloc (arena, size);
+  if (full == NULL)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  (void) snprintf (full, size, "%s/%s", cwd, *path);
+  *path = full;
+  return 0;
+}
+
+static int
+absolute_paths (struct daemon *d, struct hv_err *err)
+{
+  const char **paths[] = { &d->manifests, &d->socket, &d->state_dir, &d->run_dir, &d->plugin_dir };
+  int r = 0;
+  for (size_t i = 0; r == 0 && i < sizeof paths / sizeof *paths; i++)
+    r = make_absolute (paths[i], &d->arena, err);
+  return r;
+}
+
 /* --- core.json --- */
 
 static int
@@ -425,7 +453,7 @@ main (int argc, char **argv)
     return r > 0 ? 0 : 2;
   process_prepare ();
   struct hv_err *err = hv_error_new ();
-  if (read_core_config (&d, err) < 0)
+  if (absolute_paths (&d, err) < 0 || read_core_config (&d, err) < 0)
     fail (&d, err);
   else if (d.check)
     d.exit_code = check_only (&d);
