@@ -8,7 +8,7 @@
 
 /* Copies `n` bytes, in one allocation. Takes over the descriptors, also on failure. NULL when out of memory. */
 struct hv_msg *hv_msg_new (const void *data, uint64_t n, const int32_t *fds, uint32_t fd_count);
-/* Takes the writer's buffer over (no copy) and leaves it empty. NULL if it failed. */
+/* Takes the writer's buffer over (no copy) and leaves it empty, also on failure. NULL if the writer failed, or out of memory. */
 struct hv_msg *hv_msg_from_pack (struct hv_pack *);
 struct hv_msg *hv_msg_ref (struct hv_msg *);
 void hv_msg_unref (struct hv_msg *); /* NULL is fine; the last one closes the descriptors */
@@ -56,6 +56,9 @@ int hv_frame_parse (struct hv_bin frame, struct hv_frame *ret, struct hv_err *);
 int hv_frame_args (struct hv_bin params, struct hv_bin *ret, struct hv_err *);
 
 /* --- JSON ⇄ msgpack (manifests, CLI): depth and size are bounded before parsing --- */
-int hv_json_to_pack (const char *text, uint64_t n, struct hv_pack *, struct hv_err *); /* error has line and column; duplicate keys refused */
-char *hv_pack_to_json (struct hv_bin value, int indent);                               /* malloc'd text for people and -o json; bin as base64 */
+/* Appends one value. INVALID_ARGUMENT with line and column: no JSON, duplicate keys, above 32 levels or 16 MiB. */
+int hv_json_to_pack (const char *text, uint64_t n, struct hv_pack *, struct hv_err *);
+/* malloc'd text for people and -o json, always valid UTF-8; bin as base64, other keys than text as text. `indent` spaces per
+ * level; 0: one line. NULL when out of memory or when the bytes are not one value that would pass the fence. */
+char *hv_pack_to_json (struct hv_bin value, int indent);
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where in a document something is wrong: "machine.disks[2].bus". */
+/* Where in a document something is wrong: "house.rooms[2].color". */
+#include "core/msg/text.h"
 #include "core/schema/private.h"
 #include <stdio.h>
 
@@ -30,6 +31,7 @@ hv_place_text (const struct hv_place *p, const char *field, char ret[HV_PLACE_TE
   uint32_t at = p != NULL ? print (p, ret) : 0;
   if (field != NULL)
     (void) append (ret, at, "%s%s", at > 0 ? "." : "", field);
+  hv_text_clean (ret); /* keys of free-form maps are any text, and it may have been cut inside a character */
 }
 
 int
@@ -43,6 +45,7 @@ hv_place_fail (const struct hv_place *p, const char *field, int32_t code, struct
   va_start (ap, fmt);
   (void) vsnprintf (text, sizeof text, fmt, ap);
   va_end (ap);
+  hv_text_clean (text);
   hv_err_set (err, code, "%s%s%s", path, path[0] != '\0' ? ": " : "", text);
   if (path[0] != '\0')
     hv_err_data (err, "path", path);

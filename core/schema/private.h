@@ -43,7 +43,7 @@ struct hv_place {
   uint8_t has_index;
 };
 #define HV_PLACE_TEXT 512u
-/* "machine.disks[2].bus" for field "bus"; NULL for the record itself. Cut at the front when it is too long. */
+/* "house.rooms[2].color" for field "color"; NULL for the record itself. Cut at the end when it is too long; clean UTF-8. */
 void hv_place_text (const struct hv_place *, const char *field, char ret[HV_PLACE_TEXT]);
 /* Sets "<place>: <text>" and data.path; returns code. */
 HV_PRINTF (5, 6)

@@ -6,6 +6,7 @@
 
 #include "core/err/err.h"
 #include "core/msg/msg.h"
+#include "core/msg/text.h"
 #include "tests/lib/every_type.h"
 #include <cmocka.h>
 #include <hvkit/iface/hypervisor.h>
@@ -375,6 +376,31 @@ test_raw_bytes (void **state)
   }
 }
 
+/* A path that is too long is cut, and what is cut stays text. */
+static void
+test_long_and_odd_places (void **state)
+{
+  struct et_tree t;
+  char key[600];
+  (void) state;
+  for (unsigned shift = 0; shift < 4; shift++) {
+    packed.size = 0;
+    for (unsigned i = 0; i + 2 < sizeof key; i += 2)
+      memcpy (key + i, "\xc3\xa4", 2);
+    memcpy (key, "a\nbc", 4);
+    hv_pack_map (&packed, 1);
+    hv_pack_str (&packed, "labels");
+    hv_pack_map (&packed, 1);
+    hv_pack_strn (&packed, key + (shift & 2 ? 2 : 0), 590 + (shift & 1) * 2);
+    hv_pack_u64 (&packed, 1);
+    assert_int_equal (decode_packed (&et_tree_record, 0, &t), HV_E_INVALID_ARGUMENT);
+    const char *text = hv_err_message (err);
+    assert_int_equal (hv_utf8_check ((const uint8_t *) text, strlen (text)), strlen (text));
+    assert_null (strchr (text, '\n'));
+    assert_non_null (strstr (text, "must be text, not a number"));
+  }
+}
+
 static void
 test_no_error_wanted (void **state)
 {
@@ -466,21 +492,14 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    TEST (test_every_value),
-    TEST (test_absent_is_not_zero),
-    TEST (test_nil_where_allowed),
-    TEST (test_scalars_as_text),
-    TEST (test_order_and_reserved),
-    TEST (test_open_reader),
-    TEST (test_wrong_types),
-    TEST (test_out_of_range),
-    TEST (test_text_checks),
-    TEST (test_keys),
-    TEST (test_raw_bytes),
-    TEST (test_no_error_wanted),
-    TEST (test_free_map_of_256),
-    TEST (test_memory_is_bounded),
-    TEST (test_machine),
+    TEST (test_every_value),        TEST (test_absent_is_not_zero),
+    TEST (test_nil_where_allowed),  TEST (test_scalars_as_text),
+    TEST (test_order_and_reserved), TEST (test_open_reader),
+    TEST (test_wrong_types),        TEST (test_out_of_range),
+    TEST (test_text_checks),        TEST (test_keys),
+    TEST (test_raw_bytes),          TEST (test_long_and_odd_places),
+    TEST (test_no_error_wanted),    TEST (test_free_map_of_256),
+    TEST (test_memory_is_bounded),  TEST (test_machine),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
