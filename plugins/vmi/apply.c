@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* apply: everything in the file is checked before anything is changed; then each object is stored, claims first. The answer
+ * comes when intent is durable. What it takes to get there is the reconciler's work, and begins at once. */
+#include "quantity.h"
+#include "verbs.h"
+#include <stdio.h>
+#include <string.h>
+
+const char *const vmi_result_words[] = { "created", "configured", "unchanged", "deleted", "not found", NULL };
+HV_RECORD_TABLE (vmi_apply_args, VMI_APPLY_ARGS, "arguments of apply");
+HV_RECORD_TABLE (vmi_outcome, VMI_OUTCOME, "what came of an object");
+HV_RECORD_TABLE (vmi_outcomes, VMI_OUTCOMES, "what came of the objects");
+
+/* --- checks --- */
+
+static int
+fail_at (struct hv_err *err, int code, const char *path, const char *why)
+{
+  hv_err_set (err, code, "%s: %s", path, why);
+  hv_err_data (err, "path", path);
+  return code;
+}
+
+static int
+check_claim (struct vmi *vmi, const struct vmi_object *o, uint64_t *ret_bytes, struct hv_err *err)
+{
+  static const char size[] = "spec.resources.requests.storage";
+  static const char *const modes[] = { "ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod" };
+  const struct vmi_claim_spec *s = &o->claim.spec;
+  const struct vmi_store_claim *c = vmi_claim_find (vmi, o->namespace_, o->name);
+  uint64_t bytes = 0;
+  if (HV_HAS (s, volumeMode) && s->volumeMode != VMI_VOLUME_MODE_FILESYSTEM)
+    return fail_at (err, HV_E_UNIMPLEMENTED, "spec.volumeMode", "only Filesystem: a claim is a file");
+  for (uint32_t i = 0; i < s->accessModes.count; i++) {
+    size_t k = 0;
+    while (k < 4 && strcmp (modes[k], s->accessModes.items[i]) != 0)
+      k++;
+    if (k == 4)
+      return fail_at (err, HV_E_INVALID_ARGUMENT, "spec.accessModes",
+                      "ReadWriteOnce, ReadOnlyMany, ReadWriteMany or ReadWriteOncePod");
+  }
+  int r = vmi_quantity (s->resources.requests.storage, &bytes, err);
+  if (r < 0) {
+    hv_err_data (err, "path", size);
+    return hv_err_wrap (err, r, "%s", size);
+  }
+  bytes = vmi_claim_bytes (bytes);
+  if (bytes == 0 || bytes > UINT64_C (70368744177664))
+    return fail_at (err, HV_E_INVALID_ARGUMENT, size, "a disk has 1Mi to 64Ti");
+  if (c != NULL && c->bytes != bytes)
+    return fail_at (err, HV_E_UNIMPLEMENTED, size, "the size of a claim cannot be changed yet");
+  *ret_bytes = bytes;
+  return 0;
+}
+
+static int
+check_existing (struct vmi *vmi, const struct vmi_object *o, struct hv_err *err)
+{
+  const struct vmi_vm *v = vmi_vm_find (vmi, o->namespace_, o->name);
+  if (v == NULL || v->broken)
+    return 0;
+  if (v->deleting)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "'%s/%s' is being deleted", o->namespace_, o->name);
+  if (v->kind == o->kind)
+    return 0;
+  return hv_err_set (err, HV_E_FAILED_PRECONDITION, "'%s/%s' is there as a %s already", o->namespace_, o->name,
+                     vmi_kind_words[v->kind]);
+}
+
+static int
+check_vm (struct vmi *vmi, const struct vmi_object *o, const struct vmi_manifest *m, struct hv_err *err)
+{
+  const struct vmi_spec *s = &o->vm.spec.template.spec;
+  const struct hv_map *annotations = &o->vm.metadata.annotations;
+  struct vmi_volume_plan *plans;
+  const char *backend;
+  int r = vmi_spec_check (s, vmi_object_prefix (o), annotations, &vmi->node, err);
+  if (r == 0)
+    r = check_existing (vmi, o, err);
+  if (r == 0)
+    r = vmi_spec_volumes (vmi->host, vmi->state_dir, o->namespace_, o->name, s, annotations, &plans, err);
+  if (r == 0)
+    r = vmi_volumes_check (vmi, plans, s->volumes.count, o->namespace_, m, err);
+  return r < 0 ? r : vmi_backend_choose (vmi, vmi_map_get (annotations, VMI_ANNOTATION_BACKEND), &backend, err);
+}
+
+static int
+check_all (struct vmi *vmi, const struct vmi_manifest *m, struct hv_err *err)
+{
+  int r = 0;
+  for (uint32_t i = 0; i < m->count && r == 0; i++) {
+    const struct vmi_object *o = &m->objects[i];
+    uint64_t bytes;
+    r = o->kind == VMI_KIND_CLAIM ? check_claim (vmi, o, &bytes, err) : check_vm (vmi, o, m, err);
+    if (r < 0)
+      return hv_err_wrap (err, vmi_manifest_place (m, o, r, err), "manifest");
+  }
+  return r;
+}
+
+/* --- claims --- */
+
+HV_CLEAN_DEFINE (claim, struct vmi_store_claim, vmi_store_free_claim)
+
+static struct vmi_store_claim *
+new_claim (struct vmi *vmi, const struct vmi_object *o, uint64_t bytes, struct hv_err *err)
+{
+  HV_CLEAN (claim) struct vmi_store_claim *c = calloc (1, sizeof *c);
+  char *key = hv_printf (vmi->host, "pvc_%s_%s", o->namespace_, o->name);
+  if (c == NULL || key == NULL || vmi_text_set (&c->namespace_, o->namespace_) < 0 || vmi_text_set (&c->name, o->name) < 0
+      || vmi_text_set (&c->key, key) < 0) {
+    (void) vmi_no_memory (err);
+    return NULL;
+  }
+  if (vmi_uuid_random (c->uid, err) < 0)
+    return NULL;
+  c->created_ms = vmi_wall_ms ();
+  c->bytes = bytes;
+  return HV_STEAL (c);
+}
+
+/* A file that is there already is somebody's; one that is not will be made by us, for this claim. */
+static int
+create_claim (struct vmi *vmi, const struct vmi_object *o, uint64_t bytes, struct hv_bin object, struct hv_err *err)
+{
+  char *path = vmi_claim_path (vmi->host, vmi->state_dir, o->namespace_, o->name);
+  HV_CLEAN (claim) struct vmi_store_claim *c = new_claim (vmi, o, bytes, err);
+  int exists = 0;
+  if (c == NULL)
+    return HV_E_RESOURCE_EXHAUSTED;
+  int r = path != NULL ? vmi_volumes_exists (vmi, path, &exists, err) : vmi_no_memory (err);
+  if (r == 0 && vmi_bytes_set (&c->object, object) < 0)
+    r = vmi_no_memory (err);
+  c->made = !exists;
+  if (r == 0)
+    r = vmi_store_save_claim (vmi, c, err);
+  if (r == 0)
+    c = NULL; /* the list has it */
+  return r;
+}
+
+static int
+apply_claim (struct vmi *vmi, const struct vmi_object *o, int dry_run, uint32_t *ret, struct hv_err *err)
+{
+  struct hv_host *h = vmi->host;
+  struct vmi_store_claim *c = vmi_claim_find (vmi, o->namespace_, o->name);
+  uint64_t bytes = 0;
+  struct hv_bin object;
+  int r = check_claim (vmi, o, &bytes, err);
+  if (r == 0)
+    r = h->api->encode (h, &vmi_claim_object_record, &o->claim, &object, err);
+  if (r < 0)
+    return r;
+  int same = c != NULL && c->object.size == object.size && memcmp (c->object.data, object.data, object.size) == 0;
+  *ret = c == NULL ? VMI_CREATED : same ? VMI_UNCHANGED : VMI_CONFIGURED;
+  if (dry_run || same)
+    return 0;
+  if (c == NULL)
+    return create_claim (vmi, o, bytes, object, err);
+  if (vmi_bytes_set (&c->object, object) < 0)
+    return vmi_no_memory (err);
+  return vmi_store_save_claim (vmi, c, err);
+}
+
+/* --- VMs --- */
+
+static int
+set_backend (struct vmi_vm *v, const struct vmi_object *o, struct hv_err *err)
+{
+  const char *backend;
+  int r = vmi_backend_choose (v->vmi, vmi_map_get (&o->vm.metadata.annotations, VMI_ANNOTATION_BACKEND), &backend, err);
+  return r < 0 ? r : vmi_text_set (&v->backend, backend) < 0 ? vmi_no_memory (err) : 0;
+}
+
+static int
+create_vm (struct vmi *vmi, const struct vmi_object *o, struct hv_err *err)
+{
+  HV_CLEAN (vmi_vm) struct vmi_vm *v = vmi_vm_new (vmi, o->namespace_, o->name, err);
+  if (v == NULL)
+    return HV_E_RESOURCE_EXHAUSTED;
+  v->kind = o->kind;
+  v->created_ms = vmi_wall_ms ();
+  v->generation = 1;
+  int r = vmi_uuid_random (v->uid, err);
+  if (r == 0)
+    r = vmi_vm_take_object (v, &o->vm, err);
+  if (r == 0)
+    r = set_backend (v, o, err);
+  if (r == 0)
+    r = vmi_store_save (v, err);
+  if (r == 0)
+    r = vmi_vm_add (v, err);
+  if (r < 0)
+    return r;
+  vmi_publish (v, "ADDED");
+  vmi_note (v, 0, "Created", "on backend '%s'", v->backend);
+  vmi_reconcile (v);
+  return 0;
+}
+
+/* What was kept in memory is put back if it cannot be written down. */
+static int
+change_vm (struct vmi_vm *v, const struct vmi_object *o, struct hv_err *err)
+{
+  struct vmi_bytes old = v->object;
+  uint32_t strategy = v->strategy, request = v->request;
+  v->object = (struct vmi_bytes){ NULL, 0 };
+  int r = vmi_vm_take_object (v, &o->vm, err);
+  v->generation++;
+  if (v->strategy != strategy)
+    v->request = VMI_REQUEST_NONE;
+  if (r == 0)
+    r = vmi_store_save (v, err);
+  if (r < 0) {
+    vmi_bytes_clear (&v->object);
+    v->object = old;
+    v->strategy = strategy;
+    v->request = request;
+    v->generation--;
+    return r;
+  }
+  vmi_bytes_clear (&old);
+  vmi_note (v, 0, "Updated", "generation %llu", (unsigned long long) v->generation);
+  vmi_status_update (v);
+  vmi_reconcile_now (v);
+  return 0;
+}
+
+static int
+replace_broken (struct vmi_vm *v, const struct vmi_object *o, struct hv_err *err)
+{
+  int r = set_backend (v, o, err);
+  if (r == 0 && v->uid[0] == '\0')
+    r = vmi_uuid_random (v->uid, err);
+  v->broken = 0;
+  v->kind = o->kind;
+  r = r < 0 ? r : change_vm (v, o, err);
+  v->broken = r < 0;
+  return r;
+}
+
+static int
+apply_vm (struct vmi *vmi, const struct vmi_object *o, int dry_run, uint32_t *ret, struct hv_err *err)
+{
+  struct hv_host *h = vmi->host;
+  HV_CLEAN (vmi_vm) struct vmi_vm *v = NULL;
+  struct vmi_vm *found = vmi_vm_find (vmi, o->namespace_, o->name);
+  struct hv_bin object;
+  if (found != NULL)
+    v = vmi_vm_ref (found);
+  int r = h->api->encode (h, &vmi_virtual_machine_record, &o->vm, &object, err);
+  if (r < 0)
+    return r;
+  int same = v != NULL && v->object.size == object.size && memcmp (v->object.data, object.data, object.size) == 0;
+  *ret = v == NULL ? VMI_CREATED : same ? VMI_UNCHANGED : VMI_CONFIGURED;
+  if (v != NULL && !same && v->kind == VMI_KIND_VMI && !v->broken)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "an instance cannot be changed (%s); delete it first",
+                       vmi_diff (h, vmi_bytes_bin (&v->object), object));
+  if (dry_run || same)
+    return 0;
+  if (v == NULL)
+    return create_vm (vmi, o, err);
+  return v->broken ? replace_broken (v, o, err) : change_vm (v, o, err);
+}
+
+static int
+apply_one (struct vmi *vmi, const struct vmi_object *o, int dry_run, struct vmi_outcome *out, struct hv_err *err)
+{
+  uint32_t result = VMI_UNCHANGED;
+  int r = o->kind == VMI_KIND_CLAIM ? apply_claim (vmi, o, dry_run, &result, err) : apply_vm (vmi, o, dry_run, &result, err);
+  if (r < 0)
+    return hv_err_wrap (err, r, "%s '%s/%s'", vmi_kind_words[o->kind], o->namespace_, o->name);
+  HV_SET (out, object, hv_printf (vmi->host, "%s/%s", vmi_resource_words[o->kind], o->name));
+  HV_SET (out, kind, o->kind);
+  HV_SET (out, namespace, o->namespace_);
+  HV_SET (out, name, o->name);
+  HV_SET (out, result, result);
+  return 0;
+}
+
+/* Claims first: the VMs beside them need their sizes. */
+static int
+apply_all (struct vmi *vmi, const struct vmi_manifest *m, int dry_run, struct vmi_outcomes *ret, struct hv_err *err)
+{
+  int r = check_all (vmi, m, err);
+  for (int claims = 1; claims >= 0; claims--)
+    for (uint32_t i = 0; i < m->count && r == 0; i++)
+      if ((m->objects[i].kind == VMI_KIND_CLAIM) == claims)
+        r = apply_one (vmi, &m->objects[i], dry_run, &ret->items.items[i], err);
+  return r;
+}
+
+int
+vmi_apply (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct vmi *vmi = self;
+  const struct vmi_apply_args *a = args;
+  struct vmi_outcomes *ret = result;
+  struct vmi_manifest m;
+  (void) call;
+  int r = vmi_manifest_read (vmi->host, a->manifest, a->namespace, &m, err);
+  if (r < 0)
+    return r;
+  ret->items.items = hv_alloc (vmi->host, m.count * sizeof *ret->items.items);
+  ret->items.count = m.count;
+  if (ret->items.items == NULL)
+    return vmi_no_memory (err);
+  r = vmi_lock (vmi, err);
+  if (r < 0)
+    return r;
+  r = apply_all (vmi, &m, a->dry_run, ret, err);
+  vmi_unlock (vmi);
+  return r;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The KubeVirt and Kubernetes objects that are understood, as field tables named as their types. What is not in a table is
+ * refused by name and path. Field names are Kubernetes' own, so they are in camel case. */
+#ifndef VMI_OBJECTS_H
+#define VMI_OBJECTS_H
+#include <hvkit/iface/hypervisor.h>
+
+/* In Kubernetes an optional field that is null is absent. */
+#define VMI_OPT HV_NULLABLE
+/* Owned by an API server: taken as kubectl apply does, and not kept. */
+#define VMI_SERVER_FIELD(F, T, name_) F (T, ANY, _, name_, HV_IGNORED, "owned by the server")
+
+/* --- metadata --- */
+
+#define VMI_META(F, T) \
+  F (T, STR, _, name, HV_REQUIRED, "name of the object", .pattern = "name") \
+  F (T, STR, _, namespace, VMI_OPT, "namespace; absent: the call's, else default", .pattern = "name") \
+  F (T, MAP, _, labels, VMI_OPT, "kept and shown", .max = 64) \
+  F (T, MAP, _, annotations, VMI_OPT, "kept and shown; those that begin with hvkit.io/ are read", .max = 64) \
+  VMI_SERVER_FIELD (F, T, uid) \
+  VMI_SERVER_FIELD (F, T, resourceVersion) \
+  VMI_SERVER_FIELD (F, T, generation) \
+  VMI_SERVER_FIELD (F, T, creationTimestamp) \
+  VMI_SERVER_FIELD (F, T, managedFields) \
+  VMI_SERVER_FIELD (F, T, finalizers) \
+  VMI_SERVER_FIELD (F, T, ownerReferences)
+HV_RECORD_STRUCT (vmi_meta, VMI_META);
+
+/* Of a template: it has no name of its own. */
+#define VMI_TEMPLATE_META(F, T) \
+  F (T, MAP, _, labels, VMI_OPT, "of the instance", .max = 64) \
+  F (T, MAP, _, annotations, VMI_OPT, "of the instance", .max = 64) \
+  VMI_SERVER_FIELD (F, T, creationTimestamp)
+HV_RECORD_STRUCT (vmi_template_meta, VMI_TEMPLATE_META);
+
+/* --- domain --- */
+
+#define VMI_CPU(F, T) \
+  F (T, U32, _, cores, VMI_OPT, "cores per socket", .max = 512) \
+  F (T, U32, _, sockets, VMI_OPT, "sockets", .max = 512) \
+  F (T, U32, _, threads, VMI_OPT, "threads per core", .max = 16) \
+  F (T, STR, _, model, VMI_OPT, "host-model, host-passthrough, or a model's name", .umin = 1, .max = 64)
+HV_RECORD_STRUCT (vmi_cpu, VMI_CPU);
+
+#define VMI_MEMORY(F, T) F (T, STR, _, guest, VMI_OPT | HV_SCALAR, "memory the guest sees, a quantity", .umin = 1, .max = 64)
+HV_RECORD_STRUCT (vmi_memory, VMI_MEMORY);
+
+#define VMI_RESOURCE_LIST(F, T) \
+  F (T, STR, _, cpu, VMI_OPT | HV_SCALAR, "a quantity", .umin = 1, .max = 64) \
+  F (T, STR, _, memory, VMI_OPT | HV_SCALAR, "a quantity", .umin = 1, .max = 64)
+HV_RECORD_STRUCT (vmi_resource_list, VMI_RESOURCE_LIST);
+#define VMI_RESOURCES(F, T) \
+  F (T, REC, vmi_resource_list, limits, VMI_OPT, "at most") \
+  F (T, REC, vmi_resource_list, requests, VMI_OPT, "at least")
+HV_RECORD_STRUCT (vmi_resources, VMI_RESOURCES);
+
+#define VMI_MACHINE(F, T) F (T, STR, _, type, VMI_OPT, "q35 or one of its versions", .umin = 1, .max = 64)
+HV_RECORD_STRUCT (vmi_machine, VMI_MACHINE);
+#define VMI_FEATURE_STATE(F, T) F (T, BOOL, _, enabled, VMI_OPT, "on unless false")
+HV_RECORD_STRUCT (vmi_feature_state, VMI_FEATURE_STATE);
+#define VMI_FEATURES(F, T) \
+  F (T, REC, vmi_feature_state, acpi, VMI_OPT, "ACPI tables") \
+  F (T, REC, vmi_feature_state, apic, VMI_OPT, "interrupt controller; every machine has it")
+HV_RECORD_STRUCT (vmi_features, VMI_FEATURES);
+#define VMI_FIRMWARE(F, T) F (T, STR, _, uuid, VMI_OPT, "shown to the guest", .pattern = "uuid")
+HV_RECORD_STRUCT (vmi_firmware, VMI_FIRMWARE);
+
+extern const char *const vmi_tray_words[]; /* closed, open */
+#define VMI_TRAY_CLOSED 0u
+#define VMI_DISK_TARGET(F, T) \
+  F (T, ENUM, hv_disk_bus, bus, VMI_OPT, "how the guest sees it; absent: sata") \
+  F (T, BOOL, _, readonly, VMI_OPT, "writes are refused")
+HV_RECORD_STRUCT (vmi_disk_target, VMI_DISK_TARGET);
+#define VMI_CDROM_TARGET(F, T) \
+  F (T, ENUM, hv_disk_bus, bus, VMI_OPT, "how the guest sees it; absent: sata") \
+  F (T, BOOL, _, readonly, VMI_OPT, "always true") \
+  F (T, ENUM, vmi_tray, tray, VMI_OPT, "closed")
+HV_RECORD_STRUCT (vmi_cdrom_target, VMI_CDROM_TARGET);
+
+extern const char *const vmi_cache_words[]; /* none, writethrough, writeback */
+#define VMI_DISK(F, T) \
+  F (T, STR, _, name, HV_REQUIRED, "names the volume it shows", .pattern = "name") \
+  F (T, U32, _, bootOrder, VMI_OPT, "1 boots first", .umin = 1, .max = 255) \
+  F (T, REC, vmi_disk_target, disk, VMI_OPT, "a hard disk") \
+  F (T, REC, vmi_cdrom_target, cdrom, VMI_OPT, "a CD-ROM") \
+  F (T, STR, _, serial, VMI_OPT, "serial number shown to the guest", .umin = 1, .max = 36) \
+  F (T, ENUM, vmi_cache, cache, VMI_OPT, "host page cache") \
+  F (T, ENUM, hv_disk_onerror, errorPolicy, VMI_OPT, "what an I/O error does to the guest")
+HV_RECORD_STRUCT (vmi_disk, VMI_DISK);
+
+#define VMI_INPUT(F, T) \
+  F (T, STR, _, name, HV_REQUIRED, "name of the device", .pattern = "name") \
+  F (T, STR, _, type, VMI_OPT, "tablet", .max = 32) \
+  F (T, STR, _, bus, VMI_OPT, "usb or virtio", .max = 32)
+HV_RECORD_STRUCT (vmi_input, VMI_INPUT);
+
+HV_RECORD_EMPTY_STRUCT (vmi_bridge);
+#define VMI_INTERFACE(F, T) \
+  F (T, STR, _, name, HV_REQUIRED, "names the network it is on", .pattern = "name") \
+  F (T, REC, vmi_bridge, bridge, VMI_OPT, "bridged to the network")
+HV_RECORD_STRUCT (vmi_interface, VMI_INTERFACE);
+
+#define VMI_DEVICES(F, T) \
+  F (T, RECS, vmi_disk, disks, VMI_OPT, "disks, in the guest's order", .max = 64) \
+  F (T, RECS, vmi_input, inputs, VMI_OPT, "input devices", .max = 16) \
+  F (T, RECS, vmi_interface, interfaces, VMI_OPT, "network interfaces", .max = 32) \
+  F (T, BOOL, _, autoattachPodInterface, VMI_OPT, "false: no network unless one is listed") \
+  F (T, BOOL, _, autoattachGraphicsDevice, VMI_OPT, "false: no VGA and VNC") \
+  F (T, BOOL, _, autoattachSerialConsole, VMI_OPT, "false: no serial console") \
+  F (T, BOOL, _, autoattachMemBalloon, VMI_OPT, "false: no memory balloon")
+HV_RECORD_STRUCT (vmi_devices, VMI_DEVICES);
+
+#define VMI_DOMAIN(F, T) \
+  F (T, REC, vmi_cpu, cpu, VMI_OPT, "processor") \
+  F (T, REC, vmi_devices, devices, VMI_OPT, "devices") \
+  F (T, REC, vmi_features, features, VMI_OPT, "features of the machine") \
+  F (T, REC, vmi_firmware, firmware, VMI_OPT, "firmware") \
+  F (T, REC, vmi_machine, machine, VMI_OPT, "machine type") \
+  F (T, REC, vmi_memory, memory, VMI_OPT, "memory") \
+  F (T, REC, vmi_resources, resources, VMI_OPT, "resources of the node")
+HV_RECORD_STRUCT (vmi_domain, VMI_DOMAIN);
+
+/* --- volumes and networks --- */
+
+#define VMI_CLAIM(F, T) F (T, STR, _, claimName, HV_REQUIRED, "name of a PersistentVolumeClaim", .pattern = "name")
+HV_RECORD_STRUCT (vmi_claim, VMI_CLAIM);
+#define VMI_EPHEMERAL(F, T) F (T, REC, vmi_claim, persistentVolumeClaim, HV_REQUIRED, "the base, which is not written")
+HV_RECORD_STRUCT (vmi_ephemeral, VMI_EPHEMERAL);
+extern const char *const vmi_host_disk_words[]; /* Disk, DiskOrCreate */
+#define VMI_HOST_DISK_DISK   0u
+#define VMI_HOST_DISK_CREATE 1u
+#define VMI_HOST_DISK(F, T) \
+  F (T, STR, _, path, HV_REQUIRED | HV_PATH, "image file on the node", .umin = 2, .max = 1023) \
+  F (T, ENUM, vmi_host_disk, type, HV_REQUIRED, "Disk: it exists; DiskOrCreate: made if it does not") \
+  F (T, STR, _, capacity, VMI_OPT | HV_SCALAR, "size to make it with, a quantity", .umin = 1, .max = 64)
+HV_RECORD_STRUCT (vmi_host_disk, VMI_HOST_DISK);
+extern const char *const vmi_pull_policy_words[];
+#define VMI_CONTAINER_DISK(F, T) \
+  F (T, STR, _, image, HV_REQUIRED, "image in a registry", .max = 1024) \
+  F (T, ENUM, vmi_pull_policy, imagePullPolicy, VMI_OPT, "when it is pulled")
+HV_RECORD_STRUCT (vmi_container_disk, VMI_CONTAINER_DISK);
+
+#define VMI_VOLUME(F, T) \
+  F (T, STR, _, name, HV_REQUIRED, "name of the volume", .pattern = "name") \
+  F (T, REC, vmi_claim, persistentVolumeClaim, VMI_OPT, "a claim's disk.img") \
+  F (T, REC, vmi_host_disk, hostDisk, VMI_OPT, "a file on the node") \
+  F (T, REC, vmi_ephemeral, ephemeral, VMI_OPT, "an overlay that lives as long as one run") \
+  F (T, REC, vmi_container_disk, containerDisk, VMI_OPT, "an image in a registry")
+HV_RECORD_STRUCT (vmi_volume, VMI_VOLUME);
+
+HV_RECORD_EMPTY_STRUCT (vmi_pod_network);
+#define VMI_NETWORK(F, T) \
+  F (T, STR, _, name, HV_REQUIRED, "name of the network", .pattern = "name") \
+  F (T, REC, vmi_pod_network, pod, VMI_OPT, "the pod's network")
+HV_RECORD_STRUCT (vmi_network, VMI_NETWORK);
+
+/* --- VirtualMachineInstance, VirtualMachine --- */
+
+extern const char *const vmi_eviction_words[]; /* None, LiveMigrate, LiveMigrateIfPossible, External */
+#define VMI_EVICTION_NONE 0u
+#define VMI_SPEC(F, T) \
+  F (T, STR, _, architecture, VMI_OPT, "CPU architecture, Kubernetes' word", .umin = 1, .max = 16) \
+  F (T, REC, vmi_domain, domain, HV_REQUIRED, "the machine") \
+  F (T, ENUM, vmi_eviction, evictionStrategy, VMI_OPT, "None: this node has nowhere to move it to") \
+  F (T, RECS, vmi_network, networks, VMI_OPT, "networks", .max = 32) \
+  F (T, MAP, _, nodeSelector, VMI_OPT, "labels the node must have", .max = 64) \
+  F (T, I64, _, terminationGracePeriodSeconds, VMI_OPT, "how long the guest may take to shut down", .unit = "s", .max = 86400) \
+  F (T, RECS, vmi_volume, volumes, VMI_OPT, "what the disks show", .max = 64)
+HV_RECORD_STRUCT (vmi_spec, VMI_SPEC);
+
+#define VMI_TEMPLATE(F, T) \
+  F (T, REC, vmi_template_meta, metadata, VMI_OPT, "metadata of the instance") \
+  F (T, REC, vmi_spec, spec, HV_REQUIRED, "the instance")
+HV_RECORD_STRUCT (vmi_template, VMI_TEMPLATE);
+
+extern const char *const vmi_strategy_words[]; /* Always, Halted, Manual, RerunOnFailure, Once */
+#define VMI_ALWAYS           0u
+#define VMI_HALTED           1u
+#define VMI_MANUAL           2u
+#define VMI_RERUN_ON_FAILURE 3u
+#define VMI_ONCE             4u
+#define VMI_VM_SPEC(F, T) \
+  F (T, BOOL, _, running, VMI_OPT, "true: Always, false: Halted; instead of runStrategy") \
+  F (T, ENUM, vmi_strategy, runStrategy, VMI_OPT, "when it runs") \
+  F (T, REC, vmi_template, template, HV_REQUIRED, "the instance it makes")
+HV_RECORD_STRUCT (vmi_vm_spec, VMI_VM_SPEC);
+
+#define VMI_HEAD_FIELDS(F, T) \
+  F (T, STR, _, apiVersion, HV_REQUIRED, "group and version", .max = 128) \
+  F (T, STR, _, kind, HV_REQUIRED, "type of the object", .max = 128)
+HV_RECORD_STRUCT (vmi_head, VMI_HEAD_FIELDS);
+
+#define VMI_VIRTUAL_MACHINE(F, T) \
+  VMI_HEAD_FIELDS (F, T) \
+  F (T, REC, vmi_meta, metadata, HV_REQUIRED, "name and labels") \
+  F (T, REC, vmi_vm_spec, spec, HV_REQUIRED, "what is wanted") \
+  VMI_SERVER_FIELD (F, T, status)
+HV_RECORD_STRUCT (vmi_virtual_machine, VMI_VIRTUAL_MACHINE);
+
+#define VMI_INSTANCE(F, T) \
+  VMI_HEAD_FIELDS (F, T) \
+  F (T, REC, vmi_meta, metadata, HV_REQUIRED, "name and labels") \
+  F (T, REC, vmi_spec, spec, HV_REQUIRED, "what is wanted") \
+  VMI_SERVER_FIELD (F, T, status)
+HV_RECORD_STRUCT (vmi_instance, VMI_INSTANCE);
+
+/* --- PersistentVolumeClaim --- */
+
+#define VMI_STORAGE_LIST(F, T) F (T, STR, _, storage, HV_REQUIRED | HV_SCALAR, "size, a quantity", .umin = 1, .max = 64)
+HV_RECORD_STRUCT (vmi_storage_list, VMI_STORAGE_LIST);
+#define VMI_CLAIM_RESOURCES(F, T) F (T, REC, vmi_storage_list, requests, HV_REQUIRED, "what is wanted")
+HV_RECORD_STRUCT (vmi_claim_resources, VMI_CLAIM_RESOURCES);
+extern const char *const vmi_volume_mode_words[]; /* Filesystem, Block */
+#define VMI_VOLUME_MODE_FILESYSTEM 0u
+#define VMI_CLAIM_SPEC(F, T) \
+  F (T, STRS, _, accessModes, VMI_OPT, "ReadWriteOnce and its like; one node satisfies all", .max = 4) \
+  F (T, REC, vmi_claim_resources, resources, HV_REQUIRED, "how large") \
+  F (T, ENUM, vmi_volume_mode, volumeMode, VMI_OPT, "Filesystem")
+HV_RECORD_STRUCT (vmi_claim_spec, VMI_CLAIM_SPEC);
+#define VMI_CLAIM_OBJECT(F, T) \
+  VMI_HEAD_FIELDS (F, T) \
+  F (T, REC, vmi_meta, metadata, HV_REQUIRED, "name and labels") \
+  F (T, REC, vmi_claim_spec, spec, HV_REQUIRED, "what is wanted") \
+  VMI_SERVER_FIELD (F, T, status)
+HV_RECORD_STRUCT (vmi_claim_object, VMI_CLAIM_OBJECT);
+
+#define VMI_KIND_VM    0u
+#define VMI_KIND_VMI   1u
+#define VMI_KIND_CLAIM 2u
+extern const char *const vmi_kind_words[];     /* VirtualMachine, VirtualMachineInstance, PersistentVolumeClaim */
+extern const char *const vmi_resource_words[]; /* virtualmachine.kubevirt.io …, as kubectl prints them */
+
+#define VMI_ANNOTATION_BACKEND "hvkit.io/backend"
+#define VMI_ANNOTATION_FORMAT  "hvkit.io/volume-format."          /* followed by the volume's name: raw or qcow2 */
+const char *vmi_map_get (const struct hv_map *, const char *key); /* NULL: not there */
+#endif

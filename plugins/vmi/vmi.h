@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The plugin's own view: its VMs and what its parts offer each other. Everything runs on the instance's thread. Functions
+ * marked [coro] yield: a VM that is used across them is held with a reference. What is kept longer than a call is malloc'd;
+ * objects are kept encoded and decoded into the memory of the call that looks at them. */
+#ifndef VMI_VMI_H
+#define VMI_VMI_H
+#include "spec.h"
+#include "uuid.h"
+#include <hvkit/iface/agent.h>
+#include <hvkit/iface/disk.h>
+
+#define VMI_CONFIG(F, T) \
+  F (T, STR, _, backend, 0, "hypervisor instance for VMs that name none; absent: the only one there is", .pattern = "name") \
+  F (T, STR, _, node, 0, "name of this node; absent: its host name", .umin = 1, .max = 63) \
+  F (T, U32, _, retry_ms, 0, "a failed start is tried again after this long, then twice as long each time", .unit = "ms", \
+     .def = "1000", .umin = 1, .max = 3600000) \
+  F (T, U32, _, retry_max_ms, 0, "but at most after this long", .unit = "ms", .def = "300000", .umin = 1, .max = 3600000) \
+  F (T, U32, _, settle_ms, 0, "a VM that ran this long has not failed to start", .unit = "ms", .def = "60000", .max = 3600000) \
+  F (T, U32, _, agent_retry_ms, 0, \
+     "a guest agent that does not answer is asked again after this long, then twice as long each time", .unit = "ms", \
+     .def = "500", .umin = 1, .max = 60000)
+HV_RECORD_STRUCT (vmi_config, VMI_CONFIG);
+
+extern const char *const vmi_phase_words[]; /* Pending … Unknown */
+#define VMI_PENDING    0u
+#define VMI_SCHEDULING 1u
+#define VMI_SCHEDULED  2u
+#define VMI_RUNNING    3u
+#define VMI_SUCCEEDED  4u
+#define VMI_FAILED     5u
+#define VMI_UNKNOWN    6u
+#define VMI_PHASES     7u
+
+extern const char *const vmi_request_words[]; /* none, start, stop, restart: what was asked for besides the strategy */
+#define VMI_REQUEST_NONE    0u
+#define VMI_REQUEST_START   1u
+#define VMI_REQUEST_STOP    2u
+#define VMI_REQUEST_RESTART 3u
+
+extern const char *const vmi_condition_words[];
+#define VMI_READY            0u
+#define VMI_LIVE_MIGRATABLE  1u
+#define VMI_AGENT_CONNECTED  2u
+#define VMI_PAUSED           3u
+#define VMI_SYNCHRONIZED     4u
+#define VMI_RESTART_REQUIRED 5u
+#define VMI_CONDITIONS       6u
+
+/* --- what is on disk: one document per VM and per claim --- */
+
+#define VMI_TRANSITION(F, T) \
+  F (T, ENUM, vmi_phase, phase, HV_REQUIRED, "phase") \
+  F (T, U64, _, at_ms, HV_REQUIRED, "entered at, ms since 1970", .unit = "ms")
+HV_RECORD_STRUCT (vmi_transition, VMI_TRANSITION);
+#define VMI_RUN_DOCUMENT(F, T) \
+  F (T, STR, _, uid, HV_REQUIRED, "of the instance", .pattern = "uuid") \
+  F (T, U64, _, created_ms, HV_REQUIRED, "ms since 1970", .unit = "ms") \
+  F (T, ENUM, vmi_phase, phase, HV_REQUIRED, "phase") \
+  F (T, RECS, vmi_transition, transitions, HV_REQUIRED, "phases so far", .max = 16) \
+  F (T, ANY, _, template, HV_REQUIRED, "template it was made from") \
+  F (T, ANY, _, spec, HV_REQUIRED, "its spec, with defaults") \
+  F (T, U64, _, stop_ms, 0, "asked to shut down at, ms since 1970", .unit = "ms")
+HV_RECORD_STRUCT (vmi_run_document, VMI_RUN_DOCUMENT);
+#define VMI_DOCUMENT(F, T) \
+  F (T, ENUM, vmi_kind, kind, HV_REQUIRED, "VirtualMachine, or an instance on its own") \
+  F (T, STR, _, uid, HV_REQUIRED, "of the object", .pattern = "uuid") \
+  F (T, U64, _, created_ms, HV_REQUIRED, "ms since 1970", .unit = "ms") \
+  F (T, U64, _, generation, HV_REQUIRED, "counts changes of the spec") \
+  F (T, ANY, _, object, HV_REQUIRED, "as it was applied") \
+  F (T, STR, _, backend, HV_REQUIRED, "hypervisor instance that has it") \
+  F (T, ENUM, vmi_request, request, 0, "asked for", .def = "none") \
+  F (T, BOOL, _, ran, 0, "it was started before", .def = "false") \
+  F (T, BOOL, _, deleting, 0, "it is being deleted", .def = "false") \
+  F (T, I64, _, grace_s, 0, "grace of the deletion", .unit = "s") \
+  F (T, REC, vmi_run_document, run, 0, "its instance")
+HV_RECORD_STRUCT (vmi_document, VMI_DOCUMENT);
+
+#define VMI_CLAIM_DOCUMENT(F, T) \
+  F (T, STR, _, uid, HV_REQUIRED, "of the object", .pattern = "uuid") \
+  F (T, U64, _, created_ms, HV_REQUIRED, "ms since 1970", .unit = "ms") \
+  F (T, U64, _, bytes, HV_REQUIRED, "size of its disk", .unit = "bytes") \
+  F (T, BOOL, _, made, HV_REQUIRED, "its file was made for it, so it is raw and goes with it") \
+  F (T, ANY, _, object, HV_REQUIRED, "as it was applied")
+HV_RECORD_STRUCT (vmi_claim_document, VMI_CLAIM_DOCUMENT);
+
+/* --- in memory --- */
+
+struct vmi_bytes {
+  uint8_t *data;
+  uint64_t size;
+};
+
+/* The instance of a VM: from its start until it is removed. */
+struct vmi_run {
+  uint8_t exists, cleaned, delayed; /* cleaned: its overlays and definition are gone */
+  uint32_t phase, transition_count;
+  char uid[VMI_UUID_TEXT];
+  uint64_t created_ms, stop_ms;
+  struct vmi_transition transitions[8];
+  struct vmi_bytes template_, spec;
+};
+
+/* What the backend said last. */
+struct vmi_seen {
+  uint8_t known, defined, agent;
+  uint32_t state;
+  uint64_t memory_bytes;
+  char *reason, *detail, *accel, *machine;
+};
+
+struct vmi_condition {
+  uint8_t status; /* 0: absent, 1: False, 2: True */
+  uint64_t since_ms;
+  const char *reason; /* static */
+};
+
+#define VMI_EVENTS 16u
+struct vmi_note {
+  uint64_t time_ms, count;
+  const char *reason; /* static */
+  char *message;
+  uint8_t warning;
+};
+
+struct vmi_vm {
+  struct vmi *vmi;
+  uint32_t refs;
+  uint32_t kind;
+  char *namespace_, *name, *domain, *key, *backend;
+  char uid[VMI_UUID_TEXT];
+  uint64_t created_ms, generation;
+  struct vmi_bytes object;
+  uint32_t strategy, request;
+  uint8_t ran, deleting, broken, gone; /* broken: its record cannot be read; gone: not on the list any more */
+  int64_t grace_s;                     /* of the deletion; -1: the spec's */
+  struct vmi_run run;
+  struct vmi_seen seen;
+
+  uint8_t saving, busy, dirty; /* a writer, a reconciler is at work; it has to look again */
+  uint32_t failures;
+  char *failure; /* of the last attempt; NULL: it went well */
+  int32_t failure_code;
+  struct hv_timer *retry;
+  uint8_t waiting; /* for the retry */
+  struct hv_cond *changed;
+
+  /* the guest agent */
+  uint8_t agent_known, agent_asking;
+  uint32_t agent_failures;
+  struct hv_timer *agent_retry;
+  char *agent_version;
+  struct vmi_bytes osinfo; /* hv_agent_osinfo */
+
+  struct vmi_condition conditions[VMI_CONDITIONS];
+  char *restart_paths; /* what a restart would bring into effect; NULL: nothing */
+  uint64_t published;  /* hash of what was published last */
+  struct vmi_note notes[VMI_EVENTS];
+  uint32_t note_count;
+};
+
+struct vmi_store_claim {
+  char *namespace_, *name, *key;
+  char uid[VMI_UUID_TEXT];
+  uint64_t created_ms, bytes;
+  uint8_t made;
+  struct vmi_bytes object;
+};
+
+struct vmi {
+  struct hv_host *host;
+  const struct vmi_config *config;
+  const char *state_dir;
+  struct vmi_node node;
+  char *node_name;
+  struct vmi_vm **vms; /* by namespace and name */
+  uint32_t vm_count, vm_capacity;
+  struct vmi_store_claim **claims;
+  uint32_t claim_count, claim_capacity;
+  uint8_t locked; /* somebody changes objects; see vmi_lock */
+  struct hv_cond *unlocked;
+};
+
+/* --- text.c --- */
+int vmi_text_set (char **at, const char *value); /* HV_E_RESOURCE_EXHAUSTED */
+int vmi_bytes_set (struct vmi_bytes *, struct hv_bin);
+void vmi_bytes_clear (struct vmi_bytes *);
+struct hv_bin vmi_bytes_bin (const struct vmi_bytes *);
+uint64_t vmi_wall_ms (void);
+char *vmi_time_text (struct hv_host *, uint64_t ms); /* RFC 3339; the call's */
+int vmi_no_memory (struct hv_err *);
+
+/* --- lock.c: one verb at a time changes objects; held while it writes them down. Waits, unless the call is cancelled [coro] --- */
+int vmi_lock (struct vmi *, struct hv_err *);
+void vmi_unlock (struct vmi *);
+
+/* --- vm.c: the list --- */
+struct vmi_vm *vmi_vm_find (struct vmi *, const char *namespace_, const char *name); /* borrowed; NULL */
+struct vmi_vm *vmi_vm_of_domain (struct vmi *, const char *domain);                  /* borrowed; NULL */
+struct vmi_vm *vmi_vm_new (struct vmi *, const char *namespace_, const char *name,
+                           struct hv_err *); /* not on the list yet; referenced */
+int vmi_vm_add (struct vmi_vm *, struct hv_err *);
+void vmi_vm_remove (struct vmi_vm *);
+struct vmi_vm *vmi_vm_ref (struct vmi_vm *);
+void vmi_vm_unref (struct vmi_vm *);
+HV_CLEAN_DEFINE (vmi_vm, struct vmi_vm, vmi_vm_unref)
+void vmi_vm_wake (struct vmi_vm *);
+int vmi_vm_object (struct vmi_vm *, struct vmi_virtual_machine *ret, struct hv_err *); /* decoded in the call's memory */
+int vmi_vm_take_object (struct vmi_vm *, const struct vmi_virtual_machine *, struct hv_err *);
+int vmi_run_spec (struct vmi_vm *, struct vmi_spec *ret, struct hv_err *);
+int vmi_run_template (struct vmi_vm *, struct vmi_template *ret, struct hv_err *);
+void vmi_run_clear (struct vmi_run *);
+void vmi_vm_phase (struct vmi_vm *, uint32_t phase);
+int vmi_vm_alive (const struct vmi_vm *); /* the backend has, or may have, a process */
+int vmi_vm_final (const struct vmi_vm *); /* its instance has ended */
+struct vmi_store_claim *vmi_claim_find (struct vmi *, const char *namespace_, const char *name);
+
+/* --- store.c [coro] --- */
+int vmi_store_save (struct vmi_vm *, struct hv_err *); /* one writer per VM at a time; the newest state is on disk afterwards */
+int vmi_store_delete (struct vmi_vm *, struct hv_err *);
+int vmi_store_load (struct vmi *, struct hv_err *);
+int vmi_store_save_claim (struct vmi *, struct vmi_store_claim *, struct hv_err *);   /* adds it to the list */
+int vmi_store_delete_claim (struct vmi *, struct vmi_store_claim *, struct hv_err *); /* and frees it */
+void vmi_store_free_claim (struct vmi_store_claim *);
+
+/* --- backend.c [coro] --- */
+/* The hypervisor instance for a VM: named by the annotation, else the configuration, else the only one. The call's memory. */
+int vmi_backend_choose (struct vmi *, const char *annotation, const char **ret, struct hv_err *);
+int vmi_backend_list (struct vmi *, struct hv_strs *ret, struct hv_err *);
+/* Brings v->seen up to date. A VM that is not defined is an answer; a backend that is not there is UNAVAILABLE. */
+int vmi_backend_observe (struct vmi_vm *, struct hv_err *);
+int vmi_backend_define (struct vmi_vm *, const struct hv_machine *, struct hv_err *);
+int vmi_backend_start (struct vmi_vm *, struct hv_err *);
+int vmi_backend_shutdown (struct vmi_vm *, uint64_t grace_ms, struct hv_err *); /* 0: at once */
+int vmi_backend_undefine (struct vmi_vm *, struct hv_err *);                    /* what is not defined is undefined */
+int vmi_backend_simple (struct vmi_vm *, const char *verb, struct hv_err *);    /* pause, resume, stop */
+
+/* --- volumes.c [coro] --- */
+int vmi_volumes_prepare (struct vmi_vm *, const struct vmi_spec *, const struct vmi_volume_plan *, struct hv_err *);
+int vmi_volumes_drop_overlays (struct vmi_vm *, struct hv_err *);
+/* Whether every claim of a spec has a file or a size. `sizes`: claims of the same manifest. */
+int vmi_volumes_check (struct vmi *, const struct vmi_volume_plan *, uint32_t count, const char *namespace_,
+                       const struct vmi_manifest *sizes, struct hv_err *);
+int vmi_volumes_remove_claim (struct vmi *, const struct vmi_store_claim *, struct hv_err *);
+int vmi_volumes_exists (struct vmi *, const char *path, int *ret, struct hv_err *);
+void vmi_volumes_sweep (struct vmi *); /* overlays of VMs that are not there any more */
+
+/* --- reconcile.c --- */
+void vmi_reconcile (struct vmi_vm *);     /* soon, in a coroutine of its own; any number of times */
+void vmi_reconcile_now (struct vmi_vm *); /* the same, not waiting for a retry's time */
+int vmi_wanted (const struct vmi_vm *);
+uint64_t vmi_grace_ms (struct vmi_vm *);
+/* [coro] start.c: everything from files to a running machine */
+int vmi_start_run (struct vmi_vm *, struct hv_err *);
+int vmi_new_run (struct vmi_vm *, struct hv_err *);
+
+/* --- agent.c --- */
+void vmi_agent_follow (struct vmi_vm *); /* after every observation */
+void vmi_agent_forget (struct vmi_vm *);
+int vmi_agent_osinfo (struct vmi_vm *, struct hv_agent_osinfo *ret, struct hv_err *); /* what is known, decoded */
+
+/* --- events.c --- */
+HV_PRINTF (4, 5) void vmi_note (struct vmi_vm *, int warning, const char *reason, const char *fmt, ...);
+void vmi_publish (struct vmi_vm *, const char *type); /* ADDED or DELETED; changes are found out by vmi_status_update */
+void vmi_subscribe (struct vmi *);
+
+/* --- status.c --- */
+void vmi_status_update (struct vmi_vm *); /* conditions, and an event if something changed; wakes those who wait */
+const char *vmi_printable_status (const struct vmi_vm *);
+const char *vmi_condition_message (struct vmi_vm *, uint32_t which);
+
+/* --- diff.c --- */
+/* The paths (up to 16, then "…") in which two encoded values differ, joined by ", "; NULL: none. The call's memory. */
+char *vmi_diff (struct hv_host *, struct hv_bin a, struct hv_bin b);
+
+/* --- delete.c --- */
+int vmi_delete_begin (struct vmi_vm *, int64_t grace_s, struct hv_err *); /* [coro] the intent is durable; -1: the spec's grace */
+int vmi_delete_wait (struct vmi_vm *, struct hv_call *, struct hv_err *); /* [coro] until it is gone */
+/* The VM or instance a verb names; NOT_FOUND says of what kind. Borrowed. */
+struct vmi_vm *vmi_need (struct vmi *, uint32_t kind, const char *namespace_, const char *name, struct hv_err *);
+
+/* --- verbs --- */
+int vmi_apply (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_delete (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_delete_vm (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_delete_vmi (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_delete_pvc (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_get_vm (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_get_vmi (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_get_pvc (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_get_node (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_describe_vm (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_describe_vmi (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_start (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_stop (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_restart (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_pause (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_unpause (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_wait (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_guestosinfo (void *, struct hv_call *, const void *, void *, struct hv_err *);
+extern const struct hv_plugin vmi_plugin;
+#endif
