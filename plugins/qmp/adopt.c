@@ -193,7 +193,7 @@ adopt_run (void *self, void *arg)
   HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (q->host);
   (void) self;
   int r = vm->adopt_delay_ms > 0 ? hv_sleep (q->host, vm->adopt_delay_ms, err) : 0;
-  if (r < 0 || (vm->adopt_delay_ms > 0 && (vm->pidfd < 0 || vm->adopting || qmp_control_ready (vm))))
+  if (r < 0 || (vm->adopt_delay_ms > 0 && (vm->pidfd < 0 || vm->adopting || vm->settling || qmp_control_ready (vm))))
     ; /* it ended, or somebody else was quicker */
   else if (qmp_adopt_one (vm, err) < 0)
     hv_log (q->host, HV_LOG_WARNING, "%s", hv_err_message (err));

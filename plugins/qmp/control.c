@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define RECONNECT_MS 250u
+#define ENDING_MS    5000u
+
 /* --- status --- */
 
 static const struct {
@@ -131,15 +134,21 @@ on_event (void *arg, const char *name, const json_t *data)
   qmp_event_handle (arg, name, data);
 }
 
+/* The end of the process follows within moments if that is the cause: its pidfd tells. Else the monitor is connected to anew. */
 static void
 on_lost (void *arg, const char *why)
 {
   struct qmp_vm *vm = arg;
-  if (vm->pidfd >= 0 && !vm->settling && !vm->stop_requested && !vm->shutdown_seen)
-    hv_log (vm->qmp->host, HV_LOG_WARNING, "VM '%s': %s", vm->name, why);
+  int ending = vm->stop_requested || vm->shutdown_seen;
   qmp_control_close (vm);
-  if (!vm->settling && !vm->adopting)
-    qmp_adopt_later (vm, 250); /* unless the process has ended by then, which its pidfd tells a little later */
+  if (!vm->settling && !vm->adopting) {
+    if (!ending)
+      hv_log (vm->qmp->host, HV_LOG_WARNING, "VM '%s': %s", vm->name, why);
+    if (ending)
+      vm->retry_at_ms = vm->qmp->host->api->now_ms () + ENDING_MS;
+    else
+      qmp_adopt_later (vm, RECONNECT_MS);
+  }
   qmp_vm_wake (vm);
 }
 

@@ -36,15 +36,16 @@ asking_machines (void *arg, const struct qmp_reply *reply)
   struct asking *a = arg;
   if (reply != NULL && reply->ret != NULL)
     a->machines = json_incref ((json_t *) (uintptr_t) reply->ret);
-  a->done = 1;
-  a->qmp->host->api->cond_wake (a->qmp->host, a->qmp->changed);
 }
 
+/* The last answer, or the end of the connection: it would not quit if we left before. */
 static void
 asking_quit (void *arg, const struct qmp_reply *reply)
 {
-  (void) arg;
+  struct asking *a = arg;
   (void) reply;
+  a->done = 1;
+  a->qmp->host->api->cond_wake (a->qmp->host, a->qmp->changed);
 }
 
 static void
@@ -74,7 +75,7 @@ static void
 asking_lost (void *arg, const char *why)
 {
   (void) why;
-  asking_machines (arg, NULL);
+  asking_quit (arg, NULL);
 }
 
 static const struct qmp_monitor_ops asking_ops = { asking_ready, asking_heard, asking_event, asking_lost };
