@@ -105,6 +105,11 @@ scan_values (struct hv_fence *f, struct scan *s)
       continue;
     }
     unsigned size = whole_size[lead];
+    if ((lead & 0xef) == 0x80 && f->depth < HV_FENCE_DEPTH_MAX) { /* an empty container is a byte like any other */
+      s->at++;
+      s->left--;
+      continue;
+    }
     if (size == 0) {
       int r = scan_long (f, s, lead);
       if (r != HV_FENCE_DONE)
