@@ -116,7 +116,7 @@ agent_ready (struct qmp_vm *vm, uint64_t end, struct hv_err *err)
     if (vm->agent_fd < 0)
       return vm->agent_fd;
   }
-  if (vm->codec.state == QMP_CODEC_SYNCED && recv (vm->agent_fd, &one, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
+  if (qmp_codec_clean (&vm->codec) && recv (vm->agent_fd, &one, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
     return 0;
   return agent_synchronise (vm, end, err);
 }

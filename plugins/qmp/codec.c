@@ -91,6 +91,12 @@ qmp_codec_next (struct qmp_codec *c, json_t **ret, struct hv_err *err)
   return *ret != NULL ? 1 : HV_E_INVALID_ARGUMENT;
 }
 
+int
+qmp_codec_clean (const struct qmp_codec *c)
+{
+  return c->state == QMP_CODEC_SYNCED && c->lines.at == c->lines.size;
+}
+
 char *
 qmp_codec_command (const char *text, size_t *ret_size, struct hv_err *err)
 {

@@ -29,6 +29,8 @@ int qmp_codec_feed (struct qmp_codec *, const void *data, size_t size, struct hv
 /* 1 and the next answer (the caller owns it); 0: more bytes are needed; negative: as above. While not synced: 0, or 1
  * with *ret NULL at the moment of synchronisation. */
 int qmp_codec_next (struct qmp_codec *, json_t **ret, struct hv_err *);
+/* In step, and nothing is left of what came: whatever comes next was asked for. */
+int qmp_codec_clean (const struct qmp_codec *);
 /* A command of the caller's as one line, malloc'd: checked to be one object with "execute". */
 char *qmp_codec_command (const char *text, size_t *ret_size, struct hv_err *);
 #endif

@@ -8,6 +8,11 @@ QEMU's own. Modes (several, separated by spaces; read again for every command):
   error:COMMAND  die:COMMAND          refused; the process ends with status 3
   status:WORD                         what query-status says
   killparent:COMMAND                  the daemon dies (SIGKILL) as the command arrives, which is then carried out
+  agent                               a guest agent is there as soon as the guest runs, and behaves; else one of these:
+  agent:silent  agent:late            it never answers; it answers when the mode is gone, after the caller gave up
+  agent:garbage  agent:deep  agent:long  agent:flood  agent:close
+                                      no JSON; 100 levels; 2 MiB; noise without end; the channel closes in the middle
+  agent:noise                         noise before and after every answer, which is right
   chop  big                           replies byte by byte; a 200 KB event before each
 """
 import json
@@ -15,6 +20,8 @@ import os
 import select
 import socket
 import sys
+import threading
+import time
 
 where, argv = sys.argv[1], sys.argv[2:]
 
@@ -30,6 +37,64 @@ def modes():
 
 def version():
     return {"qemu": {"major": 7, "minor": 2, "micro": 0}, "package": "scripted"}
+
+
+class Agent(threading.Thread):
+    """The guest's side of the channel: descriptor 4, if the machine has one."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.listener = socket.socket(fileno=4)
+
+    def run(self):
+        while True:
+            self.sock, _ = self.listener.accept()
+            try:
+                self.talk()
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            self.sock.close()
+
+    def talk(self):
+        buf = b""
+        while True:
+            data = self.sock.recv(65536)
+            if not data:
+                return
+            buf += data
+            while b"\n" in buf:
+                line, buf = buf.split(b"\n", 1)
+                if not self.handle(json.loads(line.split(b"\xff")[-1])):
+                    return
+
+    def handle(self, request):
+        mode = ([m[6:] for m in modes() if m.startswith("agent:")] + [""])[0]
+        command = request["execute"]
+        if command == "guest-sync-delimited":
+            reply = b"\xff" + json.dumps({"return": request["arguments"]["id"]}).encode()
+        else:
+            reply = json.dumps({"return": {"echo": command, "n": request.get("arguments", {}).get("n")}}).encode()
+        if mode == "silent":
+            return True
+        if mode == "flood":
+            while True:
+                self.sock.sendall(b"x" * 65536)
+        if mode == "noise":
+            reply = b'{"return": 1}\nnoise' + reply if command == "guest-sync-delimited" else reply + b'\n{"return": "unasked"}'
+        if command != "guest-sync-delimited":
+            while mode == "late" and "agent:late" in modes():
+                time.sleep(0.01)
+            if mode == "garbage":
+                reply = b"}{"
+            if mode == "deep":
+                reply = b'{"return": ' + b"[" * 100 + b"]" * 100 + b"}"
+            if mode == "long":
+                reply = b'{"return": "' + b"x" * (2 << 20) + b'"}'
+            if mode == "close":
+                self.sock.sendall(reply[:5])
+                return False
+        self.sock.sendall(reply + b"\n")
+        return True
 
 
 class Peer:
@@ -62,6 +127,8 @@ class Peer:
         if command == "cont":
             self.status = "running"
             self.send(self.event("RESUME"))
+            if any(m.startswith("agent") for m in modes()):
+                self.send(self.event("VSERPORT_CHANGE", id="agent0", open=True))
         if command == "stop":
             self.status = "paused"
             self.send(self.event("STOP"))
@@ -156,4 +223,6 @@ class Peer:
             self.sock.close()
 
 
+if any("id=agent0-socket" in a for a in argv):
+    Agent().start()
 Peer().serve()

@@ -61,7 +61,9 @@ test_every_piece (void **state)
     begin (&c, 42);
     assert_int_equal (RUN (&c, bytes, piece), 2);
     assert_string_equal (last, "{\"error\":{\"class\":\"X\"}}");
-    assert_int_equal (c.state, QMP_CODEC_SYNCED);
+    assert_true (qmp_codec_clean (&c));
+    assert_int_equal (qmp_codec_feed (&c, "{", 1, NULL), 0); /* unasked */
+    assert_false (qmp_codec_clean (&c));
     qmp_codec_clear (&c);
   }
 }

@@ -257,6 +257,69 @@ test_interrupted_starts (void **state)
   }
 }
 
+/* --- the guest agent --- */
+
+#define PING(n) \
+  "{\"vm\":\"a\",\"timeout_ms\":700,\"command\":\"{\\\"execute\\\":\\\"guest-ping\\\",\\\"arguments\\\":{\\\"n\\\":" #n "}}\"}"
+
+static void
+assert_reply (struct hv_fake *f, const char *args, const char *expected)
+{
+  json_t *j = ok (f, "agent_command", "%s", args);
+  if (strstr (qmp_json_str (j, "reply", ""), expected) == NULL)
+    fail_msg ("'%s' is not in '%s'", expected, qmp_json_str (j, "reply", ""));
+  json_decref (j);
+}
+
+/* Whatever a guest answers, the call ends in time with the right code, and the next one gets its own answer again. */
+static void
+test_hostile_agents (void **state)
+{
+  static const struct {
+    const char *mode, *text;
+    int code;
+  } cases[] = {
+    { "agent:silent", "does not answer", HV_E_DEADLINE_EXCEEDED },
+    { "agent:late", "does not answer", HV_E_DEADLINE_EXCEEDED },
+    { "agent:garbage", "not JSON", HV_E_DATA_LOSS },
+    { "agent:deep", "deeper", HV_E_DATA_LOSS },
+    { "agent:long", "longer", HV_E_RESOURCE_EXHAUSTED },
+    { "agent:flood", "", HV_E_RESOURCE_EXHAUSTED },
+    { "agent:close", "closed", HV_E_UNAVAILABLE },
+  };
+  struct fixture x;
+  (void) state;
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    begin (&x, "agent");
+    do_ok (x.f, "start", "{\"vm\":\"a\"}");
+    free (hv_fake_wait_event (x.f, "qmp.agent", 5000));
+    assert_reply (x.f, PING (1), "\"n\":1");
+    peer_mode (x.dir, cases[i].mode);
+    do_fail (x.f, "agent_command", PING (2), cases[i].code, cases[i].text);
+    peer_mode (x.dir, "agent");
+    if (strcmp (cases[i].mode, "agent:flood") != 0) /* that one never comes back */
+      assert_reply (x.f, PING (3), "\"n\":3");
+    assert_vm (x.f, "a", "running", NULL); /* and the machine itself is not touched by it */
+    end (&x);
+  }
+}
+
+static void
+test_noisy_agent (void **state)
+{
+  struct fixture x;
+  (void) state;
+  begin (&x, "agent:noise");
+  do_fail (x.f, "agent_command", PING (0), HV_E_UNAVAILABLE, "no guest agent");
+  do_ok (x.f, "start", "{\"vm\":\"a\"}");
+  free (hv_fake_wait_event (x.f, "qmp.agent", 5000));
+  assert_reply (x.f, PING (1), "\"n\":1");
+  assert_reply (x.f, PING (2), "\"n\":2");
+  assert_reply (x.f, PING (3), "\"n\":3");
+  do_fail (x.f, "agent_command", "{\"vm\":\"a\",\"command\":\"guest-ping\"}", HV_E_INVALID_ARGUMENT, "not JSON");
+  end (&x);
+}
+
 /* A guest that powered off while nobody watched: QEMU waits with -no-shutdown, and is let go. */
 static void
 test_shut_down_unwatched (void **state)
@@ -284,6 +347,8 @@ main (void)
     cmocka_unit_test (test_stop_preempts_start),
     cmocka_unit_test (test_interrupted_starts),
     cmocka_unit_test (test_shut_down_unwatched),
+    cmocka_unit_test (test_hostile_agents),
+    cmocka_unit_test (test_noisy_agent),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
