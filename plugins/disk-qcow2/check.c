@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WINDOW_CLUSTERS    (16u << 20)
+#ifndef WINDOW_CLUSTERS /* a test makes it tiny */
+#define WINDOW_CLUSTERS (16u << 20)
+#endif
 #define CLUSTERS_MAX       (1ull << 28)
 #define STEP_BYTES         (8u << 20) /* read per step */
 #define CHUNK_ENTRIES      512u       /* of a first-level table, at a time */
