@@ -15,6 +15,7 @@ instance_of (struct hv_host *h)
   return (struct hv_instance *) (void *) h;
 }
 
+HV_PRINTF (3, 0)
 static void
 host_logv (struct hv_host *h, int32_t level, const char *fmt, va_list ap)
 {

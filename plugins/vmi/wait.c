@@ -100,7 +100,7 @@ vmi_wait (void *self, struct hv_call *call, const void *args, void *result, stru
   struct vmi_wait_result *ret = result;
   uint64_t begin_ms = vmi->host->api->now_ms ();
   HV_CLEAN (vmi_vm) struct vmi_vm *v = NULL;
-  struct goal g;
+  struct goal g = { 0 };
   (void) call;
   int r = parse (a->until, &g, err);
   if (r < 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Latency and throughput of the bus over the UNIX socket, beside a raw ping-pong of the same sizes between two processes.
- * usage: bench_rpc SOCKET METHOD ARGS_HEX ROUNDS. Prints one JSON object. Every figure is the median of ROUNDS interleaved pairs. */
+ * usage: bench_rpc SOCKET METHOD ARGS_HEX ROUNDS PIPELINED_CALLS PEER_CPU (-1: any). Prints one JSON object. Every figure is the median of ROUNDS interleaved pairs. */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,7 +137,7 @@ serial_p50_us (int fd, const uint8_t *req, size_t n, size_t answer)
 
 /* The peer of the raw ping-pong: reads one size, writes the other. */
 static int
-raw_peer (size_t request, size_t answer, pid_t *ret_pid)
+raw_peer (size_t request, size_t answer, int cpu, pid_t *ret_pid)
 {
   int fds[2];
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
@@ -149,6 +150,12 @@ raw_peer (size_t request, size_t answer, pid_t *ret_pid)
     return fds[0];
   }
   (void) close (fds[0]);
+  cpu_set_t one;
+  CPU_ZERO (&one);
+  if (cpu >= 0) {
+    CPU_SET (cpu, &one);
+    (void) sched_setaffinity (0, sizeof one, &one);
+  }
   uint8_t buf[FRAME_MAX] = { 0 };
   for (;;) {
     size_t got = 0;
@@ -210,7 +217,7 @@ main (int argc, char **argv)
 {
   double raw[ROUNDS_MAX], bus[ROUNDS_MAX], ratio[ROUNDS_MAX], rate[ROUNDS_MAX];
   uint8_t args[1024], req[FRAME_MAX];
-  if (argc != 6)
+  if (argc != 7)
     return 2;
   int rounds = (int) strtol (argv[4], NULL, 10);
   uint32_t calls = (uint32_t) strtoul (argv[5], NULL, 10);
@@ -219,7 +226,7 @@ main (int argc, char **argv)
   int fd = connect_to (argv[1]);
   size_t answer = answer_size (fd, req, n);
   pid_t pid;
-  int peer = raw_peer (n, answer, &pid);
+  int peer = raw_peer (n, answer, (int) strtol (argv[6], NULL, 10), &pid);
   for (int i = 0; i < rounds; i++) {
     raw[i] = serial_p50_us (peer, req, n, answer);
     bus[i] = serial_p50_us (fd, req, n, answer);

@@ -143,10 +143,10 @@ test_killed (void **state)
       (void) hv_file_new_begin (&file, w->a, NULL);
       (void) hv_file_write (file.fd, block, sizeof block, 0, NULL);
       if (round % 2 == 0)
-        (void) write (go[1], "", 1);
+        assert_true (write (go[1], "", 1) == 1);
       (void) hv_file_new_commit (&file, NULL);
       if (round % 2 != 0)
-        (void) write (go[1], "", 1);
+        assert_true (write (go[1], "", 1) == 1);
       for (;;)
         pause ();
     }
