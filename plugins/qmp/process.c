@@ -139,13 +139,29 @@ qmp_process_find (const char *uuid, const char *name, const char *monitor_path)
 {
   int32_t found = 0;
   struct dirent *e;
-  uint64_t inode = monitor_path != NULL ? listener_inode (monitor_path) : 0;
-  DIR *d = monitor_path == NULL || inode != 0 ? opendir ("/proc") : NULL;
+  uint64_t inode = listener_inode (monitor_path);
+  DIR *d = inode != 0 ? opendir ("/proc") : NULL;
   while (d != NULL && found == 0 && (e = readdir (d)) != NULL) {
     long pid = isdigit ((unsigned char) e->d_name[0]) ? strtol (e->d_name, NULL, 10) : 0;
-    if (pid > 0 && process_is_guest ((int32_t) pid, uuid, name) && (monitor_path == NULL || process_holds ((int32_t) pid, inode)))
+    if (pid > 0 && process_is_guest ((int32_t) pid, uuid, name) && process_holds ((int32_t) pid, inode))
       found = (int32_t) pid;
   }
+  if (d != NULL)
+    (void) closedir (d);
+  return found;
+}
+
+/* When even the uuid is lost: every monitor socket under our run directory is looked behind. */
+int32_t
+qmp_process_find_by_name (const char *run_dir, const char *name)
+{
+  char path[4096];
+  int32_t found = 0;
+  struct dirent *e;
+  DIR *d = opendir (run_dir);
+  while (d != NULL && found == 0 && (e = readdir (d)) != NULL)
+    if (e->d_name[0] != '.' && (size_t) snprintf (path, sizeof path, "%s/%s/monitor.sock", run_dir, e->d_name) < sizeof path)
+      found = qmp_process_find (NULL, name, path);
   if (d != NULL)
     (void) closedir (d);
   return found;

@@ -149,8 +149,9 @@ int qmp_record_delete (struct qmp_vm *, struct hv_err *); /* [coro] */
 /* --- process.c --- */
 int qmp_process_start_ticks (int32_t pid, uint64_t *ret);
 int qmp_process_has_uuid (int32_t pid, const char *uuid);
-/* A process started for this machine, or 0. uuid may be NULL; with monitor_path, only one that listens there. */
+/* The process that was started for this machine and listens at monitor_path, or 0. uuid may be NULL. */
 int32_t qmp_process_find (const char *uuid, const char *name, const char *monitor_path);
+int32_t qmp_process_find_by_name (const char *run_dir, const char *name);
 /* A pidfd of the process that was recorded, or NOT_FOUND when it is gone (or its number was given to another). */
 int qmp_process_open (int32_t pid, uint64_t start_ticks, const char *uuid, int32_t *ret_pidfd, struct hv_err *);
 int qmp_process_exit_status (int32_t pidfd, char *text,

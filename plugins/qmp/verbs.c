@@ -31,7 +31,8 @@ define_check (struct qmp *q, const struct hv_define_args *a, struct hv_err *err)
 static int
 may_replace (struct qmp_vm *vm, struct hv_err *err)
 {
-  int32_t pid = vm->state == HV_VM_UNKNOWN ? qmp_process_find (NULL, vm->name, NULL) : 0;
+  const char *run_dir = vm->qmp->host->api->info (vm->qmp->host)->run_dir;
+  int32_t pid = vm->state == HV_VM_UNKNOWN ? qmp_process_find_by_name (run_dir, vm->name) : 0;
   if (pid > 0)
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s': its record cannot be read, and process %d runs it", vm->name,
                        (int) pid);

@@ -282,6 +282,52 @@ test_leaves_nothing (void **state)
   hv_fake_free (f);
 }
 
+/* Without its fds: dead, whether or not somebody has reaped it. */
+static int
+is_dead (void *arg)
+{
+  char path[64];
+  (void) snprintf (path, sizeof path, "/proc/%d/fd/0", *(int *) arg);
+  return access (path, F_OK) != 0;
+}
+
+static void
+damage (struct hv_fake *f)
+{
+  char path[4096];
+  (void) snprintf (path, sizeof path, "%s/state/qmp/docs/vm.a.rec", hv_fake_dir (f));
+  FILE *file = fopen (path, "r+");
+  assert_non_null (file);
+  assert_int_equal (fseek (file, -3, SEEK_END), 0);
+  assert_true (fputs ("xyz", file) >= 0);
+  assert_int_equal (fclose (file), 0);
+}
+
+/* A record that cannot be read any more: the VM is listed as unknown, its process is left alone, and as long as that runs the
+ * name is not given away. */
+static void
+test_damaged_record (void **state)
+{
+  struct hv_fake *f = begin ();
+  (void) state;
+  do_ok (f, "start", "{\"vm\":\"a\"}");
+  int pid = pid_of (f, "a");
+  damage (f);
+  for (int i = 0; i < 2; i++) { /* and it stays so */
+    hv_fake_restart (f);
+    assert_vm (f, "a", "unknown", "record_unreadable");
+  }
+  do_fail (f, "start", "{\"vm\":\"a\"}", HV_E_FAILED_PRECONDITION, "is unknown");
+  do_fail (f, "stop", "{\"vm\":\"a\"}", HV_E_FAILED_PRECONDITION, "cannot be read");
+  do_fail (f, "undefine", "{\"vm\":\"a\"}", HV_E_FAILED_PRECONDITION, "runs it");
+  assert_int_equal (kill (pid, SIGKILL), 0);
+  assert_true (hv_fake_run_until (f, is_dead, &pid, 5000));
+  json_decref (ok (f, "define", "{\"replace\":true,%s", SMALL_VM ("a", UUID_A) + 1));
+  assert_vm (f, "a", "stopped", "defined");
+  do_ok (f, "start", "{\"vm\":\"a\"}");
+  end (f);
+}
+
 /* One of everything that needs no network: QEMU takes each option as we write it. */
 static void
 test_every_device_starts (void **state)
@@ -349,17 +395,10 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_life),
-    cmocka_unit_test (test_start_paused),
-    cmocka_unit_test (test_killed),
-    cmocka_unit_test (test_stuck_and_back),
-    cmocka_unit_test (test_restart_adopts),
-    cmocka_unit_test (test_restart_finds_trouble),
-    cmocka_unit_test (test_cannot_start),
-    cmocka_unit_test (test_refusals),
-    cmocka_unit_test (test_pages),
-    cmocka_unit_test (test_leaves_nothing),
-    cmocka_unit_test (test_every_device_starts),
+    cmocka_unit_test (test_life),           cmocka_unit_test (test_start_paused),   cmocka_unit_test (test_killed),
+    cmocka_unit_test (test_stuck_and_back), cmocka_unit_test (test_restart_adopts), cmocka_unit_test (test_restart_finds_trouble),
+    cmocka_unit_test (test_cannot_start),   cmocka_unit_test (test_refusals),       cmocka_unit_test (test_pages),
+    cmocka_unit_test (test_leaves_nothing), cmocka_unit_test (test_damaged_record), cmocka_unit_test (test_every_device_starts),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
