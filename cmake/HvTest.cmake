@@ -19,13 +19,18 @@ function(hv_add_test name label)
 endfunction()
 
 # hv_add_fuzzer(NAME SOURCES … [LIBS …]): a libFuzzer target; only with the `fuzz` preset (clang). Corpus in tests/fuzz/corpus/NAME.
+# `cmake --build … --target fuzzers` builds them all and nothing else.
 option(HV_FUZZ "build the fuzz targets" OFF)
+if(HV_FUZZ)
+  add_custom_target(fuzzers)
+endif()
 function(hv_add_fuzzer name)
   if(NOT HV_FUZZ)
     return()
   endif()
   cmake_parse_arguments(T "" "" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${T_SOURCES})
+  add_dependencies(fuzzers ${name})
   target_link_libraries(${name} PRIVATE hvkit_flags ${T_LIBS})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_compile_options(${name} PRIVATE -fsanitize=fuzzer)

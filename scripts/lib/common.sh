@@ -36,13 +36,13 @@ need_packages() {
     rm -f "$log"
 }
 
-# build PRESET [cmake options]: configures and builds into build/PRESET; quiet unless it fails.
+# build PRESET [cmake options]: configures and builds into build/PRESET; quiet unless it fails. BUILD_TARGET: one target only.
 build() {
     local preset=$1 log
     shift
     log=$(mktemp)
     step "building $preset"
-    if ! { cmake -S "$top" --preset "$preset" "$@" && cmake --build "$top/build/$preset" -j "$(nproc)"; } >"$log" 2>&1; then
+    if ! { cmake -S "$top" --preset "$preset" "$@" && cmake --build "$top/build/$preset" -j "$(nproc)" --target "${BUILD_TARGET:-all}"; } >"$log" 2>&1; then
         grep -E -A8 'error|Error|FAILED' "$log" | head -n 60 >&2 || tail -n 40 "$log" >&2
         rm -f "$log"
         fail "build of '$preset' failed"
