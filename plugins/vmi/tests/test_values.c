@@ -167,9 +167,10 @@ static void
 scalars_are_typed_by_the_core_schema (void **state)
 {
   (void) state;
-  expect_json ("[1, -2, 0x1F, 0o17, 1.5, -.5, 1e3, +4, 007]", "[1,-2,31,15,1.5,-0.5,1000,4,7]");
+  expect_json ("[1, -2, 0x1F, 0o17, 1.5, -.5, 1e3, +4, 007]", "[1,-2,31,15,1.5,-0.5,1000.0,4,7]");
   expect_json ("[true, False, TRUE, yes, no, on, off, y]", "[true,false,true,\"yes\",\"no\",\"on\",\"off\",\"y\"]");
-  expect_json ("[null, ~, Null, , nul]", "[null,null,null,null,\"nul\"]");
+  expect_json ("[null, ~, Null, nul]", "[null,null,null,\"nul\"]");
+  expect_json ("a:\nb: 1\n", "{\"a\":null,\"b\":1}");
   expect_json ("['1', \"true\", \"null\", '', 4Gi, 1.2.3, 2026-11-23, 1_000, \"a\\tb\"]",
                "[\"1\",\"true\",\"null\",\"\",\"4Gi\",\"1.2.3\",\"2026-11-23\",\"1_000\",\"a\\tb\"]");
   expect_json ("a: |\n  1\n  2\nb: >\n  x\n  y\n", "{\"a\":\"1\\n2\\n\",\"b\":\"x y\\n\"}");
@@ -242,7 +243,7 @@ limits_hold (void **state)
   expect_refused (deep, "nested deeper than 30");
   expect_refused (documents, "more than 64 documents");
   expect_refused (large, "at most 1048576 are taken");
-  expect_refused (fits, "line 1:"); /* not for its depth, but because it does not end */
+  expect_refused (fits, "did not find expected"); /* not for its depth, but because it does not end */
   free (deep);
   free (documents);
   free (large);
