@@ -30,18 +30,22 @@ not_ready_reason (const struct vmi_vm *v)
     return v->failure != NULL ? "SyncFailed" : "GuestNotRunning";
   if (v->seen.state == HV_VM_UNREACHABLE || v->seen.state == HV_VM_UNMANAGED || v->seen.state == HV_VM_UNKNOWN)
     return "Unreachable";
-  return v->seen.state == HV_VM_PAUSED ? "GuestPaused" : "GuestNotRunning";
+  if (v->seen.state == HV_VM_PAUSED)
+    return "GuestPaused";
+  return v->seen.state == HV_VM_RUNNING ? "Terminating" : "GuestNotRunning";
 }
 
 static void
 set_conditions (struct vmi_vm *v)
 {
-  int running = is_running (v), ready = running && v->seen.state == HV_VM_RUNNING && !v->deleting;
+  int running = is_running (v), ending = v->deleting || v->run.stop_ms != 0 || v->request == VMI_REQUEST_RESTART;
+  int ready = running && v->seen.state == HV_VM_RUNNING && !ending;
   int paused = running && v->seen.state == HV_VM_PAUSED;
   const char *why = v->seen.reason != NULL ? v->seen.reason : "";
   set (v, VMI_READY, ready ? 2 : 1, ready ? NULL : not_ready_reason (v));
   set (v, VMI_LIVE_MIGRATABLE, running ? 1 : 0, "DisksNotLiveMigratable");
-  set (v, VMI_AGENT_CONNECTED, running && v->agent_known && v->seen.agent ? 2 : 0, NULL);
+  /* whoever waits for the agent after a restart means the one that is to come */
+  set (v, VMI_AGENT_CONNECTED, running && v->agent_known && v->seen.agent && !ending ? 2 : 0, NULL);
   set (v, VMI_PAUSED, paused ? 2 : 0, strcmp (why, "io_error") == 0 ? "PausedIOError" : "PausedByUser");
   set (v, VMI_SYNCHRONIZED, v->failure != NULL ? 1 : 0, "SyncFailed");
   set (v, VMI_RESTART_REQUIRED, v->restart_paths != NULL ? 2 : 0, "SpecChanged");

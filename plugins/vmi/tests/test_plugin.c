@@ -751,6 +751,7 @@ what_ended_meanwhile_is_noticed (void **state)
   w->reason = "crashed";
   hv_fake_restart (w->fake);
   see (w, "get_vmi", "status.phase", "Failed");
+  see (w, "get_vmi", "hvkit.state", "undefined");
   assert_int_equal (w->undefines, 1);
 }
 
