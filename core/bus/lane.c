@@ -21,8 +21,11 @@ lane_key_of (const struct hv_call *c, char **ret)
     struct hv_read vr = { value.data, value.data + value.size };
     if (k.type == HV_MP_STR && strlen (key->name) == k.size && memcmp (key->name, k.as.data, k.size) == 0 && hv_read_next (&vr, &v)
         && v.type == HV_MP_STR) {
-      *ret = strndup ((const char *) v.as.data, v.size);
-      return *ret != NULL ? 0 : HV_E_RESOURCE_EXHAUSTED;
+      char *copy = calloc (1, (size_t) v.size + 1);
+      if (copy != NULL)
+        memcpy (copy, v.as.data, v.size);
+      *ret = copy;
+      return copy != NULL ? 0 : HV_E_RESOURCE_EXHAUSTED;
     }
   }
   return (*ret = strdup ("")) != NULL ? 0 : HV_E_RESOURCE_EXHAUSTED;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Documents on disk. See store.h for the promise; the order of steps in put_file is the promise's proof. */
+/* Durable documents. See store.h for the promise; the order of steps in put_file is the promise's proof. */
 #include "core/store/store.h"
 #include "core/limits.h"
 #include <dirent.h>
@@ -17,7 +17,7 @@
 #define SUFFIX         ".rec"
 #define KEY_MAX        200u
 
-struct header { /* little-endian on disk */
+struct header { /* little-endian in the file */
   char magic[8];
   uint32_t version, crc;
   uint64_t generation, size;
@@ -223,7 +223,7 @@ writable (const struct hv_store *s, struct hv_err *err)
 {
   if (!hv_store_read_only (s))
     return 0;
-  return hv_err_set (err, HV_E_UNAVAILABLE, "store '%s' is read-only since the disk failed to keep a document; repair the disk and restart hvkitd", s->dir);
+  return hv_err_set (err, HV_E_UNAVAILABLE, "store '%s' is read-only since a document could not be made durable; repair the storage and restart hvkitd", s->dir);
 }
 
 int

@@ -413,7 +413,7 @@ static int
 has_started (void *arg)
 {
   const struct expected *e = arg;
-  return e->w->starts >= atol (e->value) && strcmp (e->w->state, "running") == 0;
+  return e->w->starts >= strtol (e->value, NULL, 10) && strcmp (e->w->state, "running") == 0;
 }
 
 static void
