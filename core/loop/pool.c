@@ -163,7 +163,7 @@ hv_pool_submit (struct hv_pool *p, struct hv_pool_job *j, uint32_t flags)
   struct lane *l = &p->lanes[0];
   j->next = NULL;
   pthread_mutex_lock (&p->lock);
-  if ((flags & HV_OFFLOAD_RESERVED) && l->idle == 0 && l->threads == l->most)
+  if ((flags & HV_OFFLOAD_RESERVED) && l->queued >= l->idle && l->threads == l->most)
     l = &p->lanes[1]; /* the ordinary ones are all taken, perhaps for ever */
   *l->tail = j;
   l->tail = &j->next;
