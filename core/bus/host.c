@@ -3,6 +3,7 @@
  * registered here is on a list of its instance, so that nothing outlives it. */
 #include "core/bus/private.h"
 #include "core/err/err.h"
+#include "core/fault/fault.h"
 #include "core/limits.h"
 #include "core/log/log.h"
 #include <stdio.h>
@@ -833,6 +834,12 @@ host_encode (struct hv_host *h, const struct hv_record *rec, const void *in, str
   return r;
 }
 
+static void
+host_step (struct hv_host *h, const char *name)
+{
+  hv_fault_step (instance_of (h)->name, name);
+}
+
 void
 hv_instance_release_all (struct hv_instance *i)
 {
@@ -888,4 +895,5 @@ const struct hv_host_api hv_host_api_table = {
   .decode = host_decode,
   .encode = host_encode,
   .max_age_ms = host_max_age_ms,
+  .step = host_step,
 };

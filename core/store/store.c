@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Durable documents. See store.h for the promise; the order of steps in put_file is the promise's proof. */
 #include "core/store/store.h"
+#include "core/fault/fault.h"
 #include "core/limits.h"
 #include <dirent.h>
 #include <endian.h>
@@ -204,6 +205,8 @@ write_whole (int fd, const struct header *h, struct hv_bin doc)
 static int
 put_file (struct hv_store *s, const char *temp, const char *name, const struct header *h, struct hv_bin doc)
 {
+  if (hv_fault_broken ("store.put"))
+    return 0;
   int fd = openat (s->dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0)
     return -1;
@@ -213,8 +216,10 @@ put_file (struct hv_store *s, const char *temp, const char *name, const struct h
   int errnum = errno;
   (void) close (fd);
   errno = errnum;
+  hv_fault_step ("store", "written");
   if (r == 0)
     r = faulty ("rename") ? -1 : renameat (s->dir_fd, temp, s->dir_fd, name);
+  hv_fault_step ("store", "renamed");
   return r == 0 ? sync_fd (s, s->dir_fd, "fsyncdir") : r;
 }
 
@@ -346,6 +351,7 @@ hv_store_delete (struct hv_store *s, const char *key, struct hv_err *err)
   if (r == 0) {
     int gone = unlinkat (s->dir_fd, name, 0) == 0, errnum = errno;
     gone |= unlinkat (s->dir_fd, aside, 0) == 0;
+    hv_fault_step ("store", "deleted");
     if (gone && sync_fd (s, s->dir_fd, "fsyncdir") < 0)
       r = hv_err_sys (err, errno, "delete document '%s/%s'", s->dir, name);
     else if (!gone && errnum != ENOENT)

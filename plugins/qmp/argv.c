@@ -267,32 +267,42 @@ argv_monitor (const struct hv_machine *m, const struct qmp_fd_plan *fds, struct 
 
 /* --- devices --- */
 
+json_t *
+qmp_nic_device (const struct hv_machine_nic *n)
+{
+  char netdev[80], id[80];
+  (void) snprintf (netdev, sizeof netdev, "host-%s", n->name);
+  (void) snprintf (id, sizeof id, "ua-%s", n->name);
+  const char *driver = strcmp (n->model, "virtio") == 0 ? "virtio-net-pci-non-transitional" : n->model;
+  json_t *d = json_pack ("{s:s, s:s, s:s, s:s}", "driver", driver, "netdev", netdev, "id", id, "mac", n->mac);
+  if (d == NULL)
+    return NULL;
+  if (HV_HAS (n, mtu))
+    (void) json_object_set_new (d, "host_mtu", json_integer (n->mtu));
+  if (n->queues > 1) {
+    (void) json_object_set_new (d, "mq", json_true ());
+    (void) json_object_set_new (d, "vectors", json_integer (2 * (json_int_t) n->queues + 2));
+  }
+  if (HV_HAS (n, boot_order))
+    (void) json_object_set_new (d, "bootindex", json_integer (n->boot_order));
+  else
+    (void) json_object_set_new (d, "romfile", json_string (""));
+  return d;
+}
+
 static void
 argv_nics (const struct hv_machine *m, const struct qmp_fd_plan *fds, struct qmp_pci *pci, struct qmp_argv *a)
 {
   uint32_t fd = fds->first_tap;
   for (uint32_t i = 0; i < m->nics.count; i++) {
     const struct hv_machine_nic *n = &m->nics.items[i];
-    char netdev[80], id[80], numbers[256 * 6 + 1] = "";
+    char netdev[80], numbers[256 * 6 + 1] = "";
     size_t at = 0;
     (void) snprintf (netdev, sizeof netdev, "host-%s", n->name);
-    (void) snprintf (id, sizeof id, "ua-%s", n->name);
     for (uint32_t q = 0; q < n->queues && at < sizeof numbers; q++)
       at += (size_t) snprintf (numbers + at, sizeof numbers - at, "%s%" PRIu32, q > 0 ? ":" : "", fd++);
     qmp_argv_json (a, "-netdev", json_pack ("{s:s, s:s, s:s}", "type", "tap", "id", netdev, n->queues > 1 ? "fds" : "fd", numbers));
-    json_t *d = json_pack ("{s:s, s:s, s:s, s:s}", "driver",
-                           strcmp (n->model, "virtio") == 0 ? "virtio-net-pci-non-transitional" : n->model, "netdev", netdev, "id",
-                           id, "mac", n->mac);
-    if (d != NULL && HV_HAS (n, mtu))
-      (void) json_object_set_new (d, "host_mtu", json_integer (n->mtu));
-    if (d != NULL && n->queues > 1) {
-      (void) json_object_set_new (d, "mq", json_true ());
-      (void) json_object_set_new (d, "vectors", json_integer (2 * (json_int_t) n->queues + 2));
-    }
-    if (d != NULL && HV_HAS (n, boot_order))
-      (void) json_object_set_new (d, "bootindex", json_integer (n->boot_order));
-    else if (d != NULL)
-      (void) json_object_set_new (d, "romfile", json_string (""));
+    json_t *d = qmp_nic_device (n);
     qmp_pci_place (pci, d);
     qmp_argv_json (a, "-device", d);
   }

@@ -49,8 +49,26 @@ struct qmp_pci {
 #define QMP_NIC_PORTS 4u /* kept for network cards, plugged in later or now */
 void qmp_disks_args (const struct hv_machine *, const struct qmp_argv_how *, struct qmp_pci *, struct qmp_argv *);
 int qmp_disks_check (const struct hv_machine *, struct hv_err *);
-/* "disk3-0" → 3; -1 for what is no node of ours. */
-int qmp_disk_of_node (const char *node);
+int qmp_disk_direct (const struct hv_machine_disk *, int can);
+/* The device of a disk, not yet given a place on its bus. */
+json_t *qmp_disk_device (const struct hv_machine_disk *, int direct);
+json_t *qmp_nic_device (const struct hv_machine_nic *);
+
+/* Block nodes (nodes.c). */
+#define QMP_NODE_NAME 32u
+struct qmp_layer {
+  const char *disk, *path;
+  uint32_t format;
+  int read_only, direct;
+};
+/* kind: 'f' the protocol node, 'q' the format node on top of it. */
+void qmp_node_name (char ret[QMP_NODE_NAME], char kind, const char *disk, const char *path);
+json_t *qmp_node_file (const struct qmp_layer *);
+json_t *qmp_node_format (const struct qmp_layer *, const char *backing);
+typedef void qmp_node_fn (void *arg, json_t *node); /* takes the reference; NULL: out of memory */
+void qmp_nodes_each (const struct hv_machine_disk *, int direct, qmp_node_fn *, void *arg);
+/* The disk that a node belongs to, by its index; -1 for what is no node of ours. *ret_path (may be NULL): the layer's image. */
+int qmp_disk_of_node (const struct hv_machine *, const char *node, const char **ret_path);
 void qmp_pci_place (struct qmp_pci *, json_t *device);
 uint32_t qmp_pci_ports (const struct hv_machine *);
 /* Devices on the USB controller: inputs have the first ports, disks those behind them. */

@@ -202,13 +202,22 @@ exchange_done (void *arg, const struct qmp_reply *reply)
   qmp_vm_wake (x->vm);
 }
 
+/* What a command is, how long it may take, and what being late means. */
+struct command {
+  const char *name;
+  json_t *args; /* borrowed */
+  int fd;       /* goes along, or -1 */
+  uint32_t timeout_ms;
+  int late_code;
+};
+
 /* Waits for the exchange, at most as long as a command may take. Cancelled or late: the reply is nobody's any more. */
 static int
-exchange_wait (struct exchange *x, uint64_t id, struct hv_err *err)
+exchange_wait (struct exchange *x, uint64_t id, uint32_t timeout_ms, struct hv_err *err)
 {
   struct qmp_vm *vm = x->vm;
   struct hv_host *h = vm->qmp->host;
-  uint64_t end = h->api->now_ms () + vm->qmp->config->command_ms;
+  uint64_t end = h->api->now_ms () + timeout_ms;
   int r = 0;
   while (!x->done && r == 0) {
     uint64_t now = h->api->now_ms ();
@@ -224,27 +233,36 @@ exchange_wait (struct exchange *x, uint64_t id, struct hv_err *err)
   return r;
 }
 
+static uint64_t
+command_send (struct qmp_vm *vm, const struct command *c, struct exchange *x)
+{
+  if (!qmp_control_ready (vm))
+    return 0;
+  return c->fd < 0 ? qmp_monitor_send (vm->monitor, c->name, c->args, exchange_done, x)
+                   : qmp_monitor_send_fd (vm->monitor, c->name, c->args, c->fd, exchange_done, x);
+}
+
 static int
-control_run (struct qmp_vm *vm, const char *command, json_t *args, json_t **ret, int late_code, struct hv_err *err)
+control_run (struct qmp_vm *vm, const struct command *c, json_t **ret, struct hv_err *err)
 {
   struct exchange x = { .vm = vm };
-  if (vm->state == HV_VM_UNREACHABLE && late_code == HV_E_UNKNOWN)
-    return hv_err_set (err, HV_E_UNAVAILABLE, "VM '%s' does not answer: %s", vm->name, command);
-  uint64_t id = qmp_control_ready (vm) ? qmp_monitor_send (vm->monitor, command, args, exchange_done, &x) : 0;
+  if (vm->state == HV_VM_UNREACHABLE && c->late_code == HV_E_UNKNOWN)
+    return hv_err_set (err, HV_E_UNAVAILABLE, "VM '%s' does not answer: %s", vm->name, c->name);
+  uint64_t id = command_send (vm, c, &x);
   if (id == 0)
-    return hv_err_set (err, HV_E_UNAVAILABLE, "VM '%s': no connection to its monitor: %s", vm->name, command);
-  int r = exchange_wait (&x, id, err);
+    return hv_err_set (err, HV_E_UNAVAILABLE, "VM '%s': no connection to its monitor: %s", vm->name, c->name);
+  int r = exchange_wait (&x, id, c->timeout_ms, err);
   if (r == HV_E_DEADLINE_EXCEEDED)
-    return hv_err_set (err, late_code, "VM '%s': no answer to %s within %u ms", vm->name, command, vm->qmp->config->command_ms);
+    return hv_err_set (err, c->late_code, "VM '%s': no answer to %s within %u ms", vm->name, c->name, c->timeout_ms);
   if (r < 0)
-    return hv_err_set (err, r, "VM '%s': %s: cancelled", vm->name, command);
+    return hv_err_set (err, r, "VM '%s': %s: cancelled", vm->name, c->name);
   HV_CLEAN (json) json_t *got = x.ret;
   HV_CLEAN (hv_free) char *error = x.error;
   if (x.lost)
-    return hv_err_set (err, late_code == HV_E_UNKNOWN ? HV_E_UNKNOWN : HV_E_UNAVAILABLE, "VM '%s': the monitor was lost during %s",
-                       vm->name, command);
+    return hv_err_set (err, c->late_code == HV_E_UNKNOWN ? HV_E_UNKNOWN : HV_E_UNAVAILABLE,
+                       "VM '%s': the monitor was lost during %s", vm->name, c->name);
   if (got == NULL)
-    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s': %s: %s", vm->name, command, error != NULL ? error : "refused");
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s': %s: %s", vm->name, c->name, error != NULL ? error : "refused");
   if (ret != NULL)
     *ret = HV_STEAL (got);
   return 0;
@@ -253,13 +271,41 @@ control_run (struct qmp_vm *vm, const char *command, json_t *args, json_t **ret,
 int
 qmp_control_query (struct qmp_vm *vm, const char *command, json_t *args, json_t **ret, struct hv_err *err)
 {
-  return control_run (vm, command, args, ret, HV_E_DEADLINE_EXCEEDED, err);
+  const struct command c = { command, args, -1, vm->qmp->config->command_ms, HV_E_DEADLINE_EXCEEDED };
+  return control_run (vm, &c, ret, err);
 }
 
 int
 qmp_control_change (struct qmp_vm *vm, const char *command, json_t *args, struct hv_err *err)
 {
-  return control_run (vm, command, args, NULL, HV_E_UNKNOWN, err);
+  return qmp_control_long (vm, command, args, vm->qmp->config->command_ms, err);
+}
+
+int
+qmp_control_long (struct qmp_vm *vm, const char *command, json_t *args, uint32_t timeout_ms, struct hv_err *err)
+{
+  const struct command c = { command, args, -1, timeout_ms, HV_E_UNKNOWN };
+  return control_run (vm, &c, NULL, err);
+}
+
+int
+qmp_control_pass_fd (struct qmp_vm *vm, const char *name, int fd, struct hv_err *err)
+{
+  HV_CLEAN (json) json_t *args = json_pack ("{s:s}", "fdname", name);
+  const struct command c = { "getfd", args, fd, vm->qmp->config->command_ms, HV_E_UNKNOWN };
+  return control_run (vm, &c, NULL, err);
+}
+
+int
+qmp_control_add_fd (struct qmp_vm *vm, int64_t set, int fd, const char *opaque, int64_t *ret_fd, struct hv_err *err)
+{
+  HV_CLEAN (json) json_t *args = json_pack ("{s:I, s:s}", "fdset-id", (json_int_t) set, "opaque", opaque);
+  HV_CLEAN (json) json_t *ret = NULL;
+  const struct command c = { "add-fd", args, fd, vm->qmp->config->command_ms, HV_E_UNKNOWN };
+  int r = control_run (vm, &c, &ret, err);
+  if (r == 0 && ret_fd != NULL)
+    *ret_fd = qmp_json_int (ret, "fd", -1);
+  return r;
 }
 
 static void

@@ -1,54 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Disks on the command line: for every layer a protocol node and a format node, the format always stated and the end of
- * the chain closed, so that QEMU never looks into an image to find out what it is or what it stands on. */
+/* Disks as devices, and which of them can be had. What is behind a device is in nodes.c. */
 #include "argv.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-struct layer {
-  const char *path;
-  uint32_t format, number, of; /* 0 is the top */
-  int read_only, direct;
-};
-
-static json_t *
-cache_json (int direct)
-{
-  return json_pack ("{s:b, s:b}", "direct", direct, "no-flush", 0);
-}
-
-static void
-layer_args (const struct layer *l, uint32_t disk, struct qmp_argv *a)
-{
-  char file[32], node[32], below[32];
-  (void) snprintf (file, sizeof file, "disk%" PRIu32 "-%" PRIu32 "-file", disk, l->number);
-  (void) snprintf (node, sizeof node, "disk%" PRIu32 "-%" PRIu32, disk, l->number);
-  (void) snprintf (below, sizeof below, "disk%" PRIu32 "-%" PRIu32, disk, l->number + 1);
-  qmp_argv_json (a, "-blockdev",
-                 json_pack ("{s:s, s:s, s:s, s:o, s:b, s:b, s:s}", "driver", "file", "filename", l->path, "node-name", file,
-                            "cache", cache_json (l->direct), "read-only", l->read_only, "auto-read-only", 0, "discard", "unmap"));
-  json_t *f = json_pack ("{s:s, s:b, s:s, s:o, s:s, s:s}", "node-name", node, "read-only", l->read_only, "discard", "unmap",
-                         "cache", cache_json (l->direct), "driver", hv_disk_format_words[l->format], "file", file);
-  if (f != NULL && l->format == HV_DISK_QCOW2)
-    (void) json_object_set_new (f, "backing", l->number + 1 < l->of ? json_string (below) : json_null ());
-  qmp_argv_json (a, "-blockdev", f);
-}
-
-/* Bottom first: a node is named before it is stood upon. */
-static void
-chain_args (const struct hv_machine_disk *d, uint32_t index, int direct, struct qmp_argv *a)
-{
-  uint32_t of = d->backing.count + 1;
-  for (uint32_t n = of - 1; n > 0; n--) {
-    const struct hv_machine_layer *b = &d->backing.items[n - 1];
-    struct layer l = { .path = b->path, .format = b->format, .number = n, .of = of, .read_only = 1, .direct = direct };
-    layer_args (&l, index, a);
-  }
-  struct layer top = { .path = d->path, .format = d->format, .of = of, .direct = direct };
-  top.read_only = d->read_only || d->media == HV_MEDIA_CDROM;
-  layer_args (&top, index, a);
-}
 
 static const char *
 disk_driver (const struct hv_machine_disk *d)
@@ -114,44 +69,48 @@ static const struct {
   [HV_ONERROR_ENOSPACE] = { "enospc", "report" },
 };
 
-static void
-disk_args (const struct hv_machine *m, const struct qmp_argv_how *how, uint32_t index, struct qmp_pci *pci, struct qmp_argv *a)
+int
+qmp_disk_direct (const struct hv_machine_disk *d, int can)
 {
-  const struct hv_machine_disk *d = &m->disks.items[index];
-  char node[32], id[80];
-  int direct = d->cache == HV_CACHE_NONE || (d->cache == HV_CACHE_AUTO && how->direct != NULL && how->direct[index]);
-  int write_back = direct || d->cache == HV_CACHE_WRITEBACK;
-  (void) snprintf (node, sizeof node, "disk%" PRIu32 "-0", index);
+  return d->cache == HV_CACHE_NONE || (d->cache == HV_CACHE_AUTO && can);
+}
+
+json_t *
+qmp_disk_device (const struct hv_machine_disk *d, int direct)
+{
+  char node[QMP_NODE_NAME], id[80];
+  qmp_node_name (node, 'q', d->name, d->path);
   (void) snprintf (id, sizeof id, "ua-%s", d->name);
-  chain_args (d, index, direct, a);
   json_t *dev = json_pack ("{s:s, s:s, s:s, s:s}", "driver", disk_driver (d), "drive", node, "id", id, "write-cache",
-                           write_back ? "on" : "off");
-  disk_place (m, index, pci, dev);
-  if (dev != NULL && HV_HAS (d, boot_order))
+                           direct || d->cache == HV_CACHE_WRITEBACK ? "on" : "off");
+  if (dev == NULL)
+    return NULL;
+  if (HV_HAS (d, boot_order))
     (void) json_object_set_new (dev, "bootindex", json_integer (d->boot_order));
-  if (dev != NULL && HV_HAS (d, serial))
+  if (HV_HAS (d, serial))
     (void) json_object_set_new (dev, "serial", json_string (d->serial));
-  if (dev != NULL) {
-    (void) json_object_set_new (dev, "werror", json_string (on_error[d->on_error].write));
-    (void) json_object_set_new (dev, "rerror", json_string (on_error[d->on_error].read));
-  }
-  qmp_argv_json (a, "-device", dev);
+  (void) json_object_set_new (dev, "werror", json_string (on_error[d->on_error].write));
+  (void) json_object_set_new (dev, "rerror", json_string (on_error[d->on_error].read));
+  return dev;
+}
+
+static void
+node_arg (void *arg, json_t *node)
+{
+  qmp_argv_json (arg, "-blockdev", node);
 }
 
 void
 qmp_disks_args (const struct hv_machine *m, const struct qmp_argv_how *how, struct qmp_pci *pci, struct qmp_argv *a)
 {
-  for (uint32_t i = 0; i < m->disks.count; i++)
-    disk_args (m, how, i, pci, a);
-}
-
-int
-qmp_disk_of_node (const char *node)
-{
-  unsigned disk, layer;
-  if (node == NULL || sscanf (node, "disk%3u-%3u", &disk, &layer) != 2)
-    return -1;
-  return (int) disk;
+  for (uint32_t i = 0; i < m->disks.count; i++) {
+    const struct hv_machine_disk *d = &m->disks.items[i];
+    int direct = qmp_disk_direct (d, how->direct != NULL && how->direct[i]);
+    qmp_nodes_each (d, direct, node_arg, a);
+    json_t *dev = qmp_disk_device (d, direct);
+    disk_place (m, i, pci, dev);
+    qmp_argv_json (a, "-device", dev);
+  }
 }
 
 /* --- what can be had --- */

@@ -124,10 +124,8 @@ static const char *
 disk_name (struct qmp_vm *vm, const char *node)
 {
   struct hv_machine m;
-  int index = qmp_disk_of_node (node);
-  if (index < 0 || qmp_vm_machine (vm, &m, NULL) < 0 || (uint32_t) index >= m.disks.count)
-    return NULL;
-  return m.disks.items[index].name;
+  int index = qmp_vm_live (vm, &m, NULL) == 0 ? qmp_disk_of_node (&m, node, NULL) : -1;
+  return index >= 0 ? m.disks.items[index].name : NULL;
 }
 
 static void

@@ -72,13 +72,34 @@ monitor_queue (struct qmp_monitor *m, const char *line, size_t size)
   return 0;
 }
 
+/* A descriptor goes with the bytes of its own command, in one piece and behind nothing. */
+static int
+monitor_send_with (struct qmp_monitor *m, const char *line, size_t size, int fd)
+{
+  union {
+    struct cmsghdr head;
+    char space[CMSG_SPACE (sizeof (int))];
+  } control = { 0 };
+  struct iovec part = { (void *) (uintptr_t) line, size };
+  struct msghdr msg = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space };
+  struct cmsghdr *c = CMSG_FIRSTHDR (&msg);
+  *c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN (sizeof (int)) };
+  memcpy (CMSG_DATA (c), &fd, sizeof fd);
+  if (m->out != NULL)
+    return HV_E_UNAVAILABLE;
+  ssize_t n = sendmsg (m->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (n <= 0)
+    return HV_E_UNAVAILABLE;
+  return (size_t) n < size ? monitor_queue (m, line + n, size - (size_t) n) : 0;
+}
+
 static uint64_t
-monitor_command (struct qmp_monitor *m, const char *command, json_t *args, qmp_monitor_done_fn *done, void *arg)
+monitor_command (struct qmp_monitor *m, const char *command, json_t *args, int fd, qmp_monitor_done_fn *done, void *arg)
 {
   size_t size = 0;
   HV_CLEAN (hv_free) char *line = qmp_proto_command (command, args, m->next_id, &size);
   struct request *r = calloc (1, sizeof *r);
-  if (line == NULL || r == NULL || monitor_queue (m, line, size) < 0) {
+  if (line == NULL || r == NULL || (fd < 0 ? monitor_queue (m, line, size) : monitor_send_with (m, line, size, fd)) < 0) {
     free (r);
     return 0;
   }
@@ -90,7 +111,13 @@ monitor_command (struct qmp_monitor *m, const char *command, json_t *args, qmp_m
 uint64_t
 qmp_monitor_send (struct qmp_monitor *m, const char *command, json_t *args, qmp_monitor_done_fn *done, void *arg)
 {
-  return m->state == QMP_MONITOR_READY ? monitor_command (m, command, args, done, arg) : 0;
+  return m->state == QMP_MONITOR_READY ? monitor_command (m, command, args, -1, done, arg) : 0;
+}
+
+uint64_t
+qmp_monitor_send_fd (struct qmp_monitor *m, const char *command, json_t *args, int fd, qmp_monitor_done_fn *done, void *arg)
+{
+  return m->state == QMP_MONITOR_READY && fd >= 0 ? monitor_command (m, command, args, fd, done, arg) : 0;
 }
 
 /* --- in --- */
@@ -142,7 +169,7 @@ monitor_greeting (void *arg, const json_t *version)
   struct qmp_monitor *m = arg;
   (void) version;
   m->state = QMP_MONITOR_NEGOTIATING;
-  (void) monitor_command (m, "qmp_capabilities", NULL, monitor_negotiated, m);
+  (void) monitor_command (m, "qmp_capabilities", NULL, -1, monitor_negotiated, m);
 }
 
 static void

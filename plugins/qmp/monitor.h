@@ -34,6 +34,9 @@ uint64_t qmp_monitor_dropped (const struct qmp_monitor *); /* replies that nobod
 /* Queues a command; `done` runs exactly once unless the command is forgotten first. Returns its id, or 0 when the monitor
  * is not ready (or out of memory). `args` is borrowed, may be NULL. */
 uint64_t qmp_monitor_send (struct qmp_monitor *, const char *command, json_t *args, qmp_monitor_done_fn *done, void *arg);
+/* The same with a descriptor that goes along (getfd, add-fd); it stays the caller's. 0 also when the socket takes nothing now. */
+uint64_t qmp_monitor_send_fd (struct qmp_monitor *, const char *command, json_t *args, int fd, qmp_monitor_done_fn *done,
+                              void *arg);
 /* Nobody waits for this command any more: its late reply is dropped. */
 void qmp_monitor_forget (struct qmp_monitor *, uint64_t id);
 /* Reads what is there without waiting, as the watch would: before a verdict that depends on what QEMU said last. */

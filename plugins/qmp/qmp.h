@@ -34,6 +34,38 @@ extern const char *const qmp_accel_words[];
      .max = 1073741824)
 HV_RECORD_STRUCT (qmp_config, QMP_CONFIG);
 
+/* A snapshot: for every disk in it, the layers that were its contents then, top first, and the overlay that was put on them. */
+#define QMP_SNAPSHOT_DISK(F, T) \
+  F (T, STR, _, disk, HV_REQUIRED, "name of the disk") \
+  F (T, STR, _, path, HV_REQUIRED, "the overlay that was put on top") \
+  F (T, ENUM, hv_disk_format, format, HV_REQUIRED, "of the overlay") \
+  F (T, RECS, hv_machine_layer, layers, HV_REQUIRED, "the disk as it was")
+HV_RECORD_STRUCT (qmp_snapshot_disk, QMP_SNAPSHOT_DISK);
+#define QMP_SNAPSHOT(F, T) \
+  F (T, STR, _, name, HV_REQUIRED, "its name") \
+  F (T, STR, _, parent, 0, "snapshot it was taken on") \
+  F (T, U64, _, created_ms, HV_REQUIRED, "ms since 1970") \
+  F (T, ENUM, hv_vm_state, state, HV_REQUIRED, "state of the VM then") \
+  F (T, STR, _, memory_path, 0, "file with the machine's state then") \
+  F (T, RECS, qmp_snapshot_disk, disks, HV_REQUIRED, "what is in it")
+HV_RECORD_STRUCT (qmp_snapshot, QMP_SNAPSHOT);
+#define QMP_SNAPSHOTS(F, T) \
+  F (T, RECS, qmp_snapshot, items, HV_REQUIRED, "oldest first") \
+  F (T, STR, _, current, 0, "the one that the disks stand on")
+HV_RECORD_STRUCT (qmp_snapshots, QMP_SNAPSHOTS);
+
+/* An operation whose side effects may or may not have happened: written before them, cleared together with what they lead
+ * to. Whoever finds one asks QEMU what is true and finishes it one way or the other (pending.c). */
+#define QMP_PENDING(F, T) \
+  F (T, STR, _, op, HV_REQUIRED, "attach, detach, snapshot, merge, save, dump, migrate or revert") \
+  F (T, BOOL, _, config, 0, "the definition changes, too") \
+  F (T, STR, _, device, 0, "name of the device") \
+  F (T, REC, hv_machine_disk, disk, 0, "disk that is plugged in") \
+  F (T, REC, hv_machine_nic, nic, 0, "network card that is plugged in") \
+  F (T, REC, qmp_snapshot, snapshot, 0, "snapshot that is made") \
+  F (T, STRS, _, paths, 0, "files that are made, and removed again unless it succeeds")
+HV_RECORD_STRUCT (qmp_pending, QMP_PENDING);
+
 /* One document per VM: its definition and what it is doing. Written before a process is started, again with its pid before
  * the guest may run, and at every later change of state. */
 #define QMP_DOCUMENT(F, T) \
@@ -47,7 +79,10 @@ HV_RECORD_STRUCT (qmp_config, QMP_CONFIG);
   F (T, STR, _, boot_id, 0, "boot the process belongs to") \
   F (T, U32, _, pid, 0, "process") \
   F (T, U64, _, start_ticks, 0, "its start time, from /proc") \
-  F (T, STR, _, accel, 0, "kvm or tcg")
+  F (T, STR, _, accel, 0, "kvm or tcg") \
+  F (T, REC, hv_machine, live, 0, "the machine as it runs, where that is not the definition") \
+  F (T, REC, qmp_pending, pending, 0, "an operation that is under way") \
+  F (T, REC, qmp_snapshots, snapshots, 0, "its snapshots")
 HV_RECORD_STRUCT (qmp_document, QMP_DOCUMENT);
 
 struct qmp;
@@ -63,12 +98,18 @@ struct qmp;
   F (T, STRS, _, machines, 0, "its machine types")
 HV_RECORD_STRUCT (qmp_node, QMP_NODE);
 
+/* A record that is kept encoded: a VM that idles holds bytes, not structs. */
+struct qmp_kept {
+  uint8_t *bytes;
+  uint64_t size;
+};
+
 struct qmp_vm {
   struct qmp *qmp;
   uint32_t refs;
   char *name, *uuid;
-  uint8_t *machine; /* the definition, encoded */
-  uint64_t machine_size;
+  struct qmp_kept machine, live; /* hv_machine: the definition; what runs, empty where that is the same */
+  struct qmp_kept pending, snapshots;
   /* of the definition, for list and get */
   uint64_t memory_bytes;
   uint32_t vcpus;
@@ -130,6 +171,12 @@ HV_CLEAN_DEFINE (qmp_vm, struct qmp_vm, qmp_vm_unref)
 void qmp_vm_remove (struct qmp_vm *); /* from the list */
 int qmp_vm_set_machine (struct qmp_vm *, const struct hv_machine *, struct hv_err *);
 int qmp_vm_machine (struct qmp_vm *, struct hv_machine *ret, struct hv_err *); /* decoded in the memory of the current call */
+/* The machine as it runs: with what was plugged in and put on top since. The definition when it does not run. */
+int qmp_vm_live (struct qmp_vm *, struct hv_machine *ret, struct hv_err *);
+int qmp_vm_set_live (struct qmp_vm *, const struct hv_machine *, struct hv_err *); /* NULL: the same as the definition */
+/* Kept records: 1 and the record in the memory of the current call, 0 and zeroes when there is none. Setting NULL clears. */
+int qmp_kept_get (struct hv_host *, const struct qmp_kept *, const struct hv_record *, void *ret, struct hv_err *);
+int qmp_kept_set (struct hv_host *, struct qmp_kept *, const struct hv_record *, const void *, struct hv_err *);
 /* The one place where a state changes: refuses what the table does not allow, publishes the rest. `detail` may be NULL. */
 void qmp_vm_set_state (struct qmp_vm *, uint32_t state, const char *reason, const char *detail);
 void qmp_vm_wake (struct qmp_vm *);
@@ -178,6 +225,12 @@ int qmp_control_ready (const struct qmp_vm *);
  * command without side effect, UNKNOWN for one with; UNAVAILABLE when the monitor was lost. [coro] */
 int qmp_control_query (struct qmp_vm *, const char *command, json_t *args, json_t **ret, struct hv_err *);
 int qmp_control_change (struct qmp_vm *, const char *command, json_t *args, struct hv_err *);
+/* The same with a time of its own, for what takes QEMU longer. */
+int qmp_control_long (struct qmp_vm *, const char *command, json_t *args, uint32_t timeout_ms, struct hv_err *);
+/* Gives QEMU a descriptor: under a name, for "fd:NAME" (one use), or into an fdset, as /dev/fdset/SET. The caller's stays its own.
+ */
+int qmp_control_pass_fd (struct qmp_vm *, const char *name, int fd, struct hv_err *);
+int qmp_control_add_fd (struct qmp_vm *, int64_t set, int fd, const char *opaque, int64_t *ret_fd, struct hv_err *);
 void qmp_control_post (struct qmp_vm *, const char *command); /* no answer wanted */
 /* Asks for the status and takes it over, without waiting. */
 void qmp_control_refresh (struct qmp_vm *);

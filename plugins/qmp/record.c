@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+HV_RECORD_TABLE (qmp_snapshot_disk, QMP_SNAPSHOT_DISK, "a disk of a snapshot");
+HV_RECORD_TABLE (qmp_snapshot, QMP_SNAPSHOT, "a snapshot");
+HV_RECORD_TABLE (qmp_snapshots, QMP_SNAPSHOTS, "snapshots of a VM");
+HV_RECORD_TABLE (qmp_pending, QMP_PENDING, "an operation that is under way");
 HV_RECORD_TABLE (qmp_document, QMP_DOCUMENT, "a VM of this instance");
 
 #define KEY_PREFIX "vm."
@@ -14,16 +18,39 @@ not_saving (const struct qmp_vm *vm)
   return !vm->saving;
 }
 
+/* What is kept encoded, into the document. */
+static int
+record_kept (struct qmp_vm *vm, struct qmp_document *d, struct hv_err *err)
+{
+  struct hv_host *h = vm->qmp->host;
+  const struct {
+    const struct qmp_kept *kept;
+    const struct hv_record *rec;
+    void *at;
+    uint8_t *has;
+  } parts[] = { { &vm->machine, &hv_machine_record, &d->machine, &d->has.machine },
+                { &vm->live, &hv_machine_record, &d->live, &d->has.live },
+                { &vm->pending, &qmp_pending_record, &d->pending, &d->has.pending },
+                { &vm->snapshots, &qmp_snapshots_record, &d->snapshots, &d->has.snapshots } };
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+    int r = qmp_kept_get (h, parts[i].kept, parts[i].rec, parts[i].at, err);
+    if (r < 0)
+      return r;
+    *parts[i].has = (uint8_t) r;
+  }
+  return d->has.machine ? 0 : hv_err_set (err, HV_E_DATA_LOSS, "VM '%s': its record cannot be read", vm->name);
+}
+
 static int
 record_put (struct qmp_vm *vm, struct hv_err *err)
 {
   struct hv_host *h = vm->qmp->host;
   char key[256];
   struct qmp_document d = { .state = vm->state };
-  int r = qmp_vm_machine (vm, &d.machine, err);
+  int r = record_kept (vm, &d, err);
   if (r < 0)
     return r;
-  d.has.machine = d.has.state = 1;
+  d.has.state = 1;
   if (vm->reason != NULL)
     HV_SET (&d, reason, vm->reason);
   if (vm->detail != NULL)
@@ -96,7 +123,10 @@ record_take (struct qmp_vm *vm, const struct qmp_document *d, struct hv_err *err
 {
   struct hv_host *h = vm->qmp->host;
   if (qmp_vm_set_machine (vm, &d->machine, err) < 0 || qmp_text_set (&vm->reason, d->reason) < 0
-      || qmp_text_set (&vm->detail, d->detail) < 0 || qmp_text_set (&vm->accel, d->accel) < 0)
+      || qmp_text_set (&vm->detail, d->detail) < 0 || qmp_text_set (&vm->accel, d->accel) < 0
+      || (HV_HAS (d, live) && qmp_vm_set_live (vm, &d->live, err) < 0)
+      || (HV_HAS (d, pending) && qmp_kept_set (h, &vm->pending, &qmp_pending_record, &d->pending, err) < 0)
+      || (HV_HAS (d, snapshots) && qmp_kept_set (h, &vm->snapshots, &qmp_snapshots_record, &d->snapshots, err) < 0))
     return HV_E_RESOURCE_EXHAUSTED;
   vm->state = d->state;
   vm->since_ms = d->since_ms;

@@ -138,7 +138,10 @@ qmp_vm_unref (struct qmp_vm *vm)
   vm_free_labels (vm);
   free (vm->name);
   free (vm->uuid);
-  free (vm->machine);
+  free (vm->machine.bytes);
+  free (vm->live.bytes);
+  free (vm->pending.bytes);
+  free (vm->snapshots.bytes);
   free (vm->machine_type);
   free (vm->reason);
   free (vm->detail);
@@ -170,24 +173,58 @@ vm_copy_labels (struct qmp_vm *vm, const struct hv_map *from)
   return 0;
 }
 
-int
-qmp_vm_set_machine (struct qmp_vm *vm, const struct hv_machine *m, struct hv_err *err)
+/* The new bytes, not yet in place of the old ones. */
+static int
+kept_encode (struct hv_host *h, const struct hv_record *rec, const void *in, struct qmp_kept *ret, struct hv_err *err)
 {
-  struct hv_host *h = vm->qmp->host;
   struct hv_bin b = { 0 };
-  int r = h->api->encode (h, &hv_machine_record, m, &b, err);
+  int r = h->api->encode (h, rec, in, &b, err);
   if (r < 0)
     return r;
   uint8_t *bytes = malloc (b.size);
-  if (bytes == NULL || qmp_text_set (&vm->uuid, m->uuid) < 0 || qmp_text_set (&vm->machine_type, m->machine) < 0
+  if (bytes == NULL)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  memcpy (bytes, b.data, b.size);
+  *ret = (struct qmp_kept){ bytes, b.size };
+  return 0;
+}
+
+int
+qmp_kept_set (struct hv_host *h, struct qmp_kept *kept, const struct hv_record *rec, const void *in, struct hv_err *err)
+{
+  struct qmp_kept k = { 0 };
+  int r = in != NULL ? kept_encode (h, rec, in, &k, err) : 0;
+  if (r < 0)
+    return r;
+  free (kept->bytes);
+  *kept = k;
+  return 0;
+}
+
+int
+qmp_kept_get (struct hv_host *h, const struct qmp_kept *kept, const struct hv_record *rec, void *ret, struct hv_err *err)
+{
+  memset (ret, 0, rec->c_size);
+  if (kept->bytes == NULL)
+    return 0;
+  int r = h->api->decode (h, rec, (struct hv_bin){ kept->bytes, kept->size }, HV_DECODE_OPEN, ret, err);
+  return r < 0 ? r : 1;
+}
+
+int
+qmp_vm_set_machine (struct qmp_vm *vm, const struct hv_machine *m, struct hv_err *err)
+{
+  struct qmp_kept k = { 0 };
+  int r = kept_encode (vm->qmp->host, &hv_machine_record, m, &k, err);
+  if (r < 0)
+    return r;
+  if (qmp_text_set (&vm->uuid, m->uuid) < 0 || qmp_text_set (&vm->machine_type, m->machine) < 0
       || vm_copy_labels (vm, &m->labels) < 0) {
-    free (bytes);
+    free (k.bytes);
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   }
-  memcpy (bytes, b.data, b.size);
-  free (vm->machine);
-  vm->machine = bytes;
-  vm->machine_size = b.size;
+  free (vm->machine.bytes);
+  vm->machine = k;
   vm->memory_bytes = m->memory_bytes;
   vm->vcpus = m->cpu.sockets * m->cpu.cores * m->cpu.threads;
   vm->has_console = m->serial;
@@ -199,11 +236,23 @@ qmp_vm_set_machine (struct qmp_vm *vm, const struct hv_machine *m, struct hv_err
 int
 qmp_vm_machine (struct qmp_vm *vm, struct hv_machine *ret, struct hv_err *err)
 {
-  struct hv_host *h = vm->qmp->host;
-  memset (ret, 0, sizeof *ret);
-  if (vm->machine == NULL)
+  int r = qmp_kept_get (vm->qmp->host, &vm->machine, &hv_machine_record, ret, err);
+  if (r == 0)
     return hv_err_set (err, HV_E_DATA_LOSS, "VM '%s': its record cannot be read", vm->name);
-  return h->api->decode (h, &hv_machine_record, (struct hv_bin){ vm->machine, vm->machine_size }, HV_DECODE_OPEN, ret, err);
+  return r < 0 ? r : 0;
+}
+
+int
+qmp_vm_live (struct qmp_vm *vm, struct hv_machine *ret, struct hv_err *err)
+{
+  int r = qmp_kept_get (vm->qmp->host, &vm->live, &hv_machine_record, ret, err);
+  return r == 0 ? qmp_vm_machine (vm, ret, err) : r < 0 ? r : 0;
+}
+
+int
+qmp_vm_set_live (struct qmp_vm *vm, const struct hv_machine *m, struct hv_err *err)
+{
+  return qmp_kept_set (vm->qmp->host, &vm->live, &hv_machine_record, m, err);
 }
 
 /* --- states --- */

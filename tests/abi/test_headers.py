@@ -26,7 +26,7 @@ STRUCTS = {
     "hv_host_api": ["struct_size", "abi_major", "abi_minor", "err_new", "logv", "info", "now_ms", "alloc", "scope_mark", "scope_release", "go", "sleep", "wait_fd",
                     "offload", "cond_new", "cond_wait", "cond_wake", "cond_free", "timer_new", "timer_set", "timer_free", "watch_new", "watch_set", "watch_free",
                     "spawn", "call", "publish", "subscribe", "unsubscribe", "cursor", "cancelled", "caller_uid", "deadline_left_ms", "progress", "store_put",
-                    "store_get", "store_delete", "store_list", "decode", "encode", "max_age_ms"],
+                    "store_get", "store_delete", "store_list", "decode", "encode", "max_age_ms", "step"],
     "hv_plugin": ["struct_size", "abi_major", "abi_minor", "name", "version", "summary", "license", "provides", "needs", "config", "methods", "events", "start",
                   "stop"],
     "hv_pack": ["data", "size", "capacity", "failed"],

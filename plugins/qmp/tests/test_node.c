@@ -163,10 +163,10 @@ static const char *const reference_devices[] = {
   "{\"driver\":\"qemu-xhci\",\"bus\":\"pci.5\",\"addr\":\"0x0\"}",
   "{\"driver\":\"virtio-scsi-pci-non-transitional\",\"bus\":\"pci.6\",\"addr\":\"0x0\"}",
   "{\"driver\":\"virtio-serial-pci-non-transitional\",\"bus\":\"pci.7\",\"addr\":\"0x0\"}",
-  "{\"driver\":\"virtio-blk-pci-non-transitional\",\"bus\":\"pci.8\",\"addr\":\"0x0\",\"drive\":\"disk0-0\",\"id\":\"ua-rootdisk\","
+  "{\"driver\":\"virtio-blk-pci-non-transitional\",\"bus\":\"pci.8\",\"addr\":\"0x0\",\"drive\":\"q-617ede0207177f4f\",\"id\":\"ua-rootdisk\","
   "\"bootindex\":1,"
   "\"write-cache\":\"on\",\"werror\":\"stop\",\"rerror\":\"stop\"}",
-  "{\"driver\":\"ide-cd\",\"bus\":\"ide.0\",\"drive\":\"disk1-0\",\"id\":\"ua-containerdisk\",\"bootindex\":2,\"write-cache\":"
+  "{\"driver\":\"ide-cd\",\"bus\":\"ide.0\",\"drive\":\"q-e1d7187c16c8a47e\",\"id\":\"ua-containerdisk\",\"bootindex\":2,\"write-cache\":"
   "\"on\",\"werror\":\"stop\","
   "\"rerror\":\"stop\"}",
   "{\"driver\":\"isa-serial\",\"index\":0}",
@@ -178,13 +178,13 @@ static const char *const reference_devices[] = {
 
 static const char *const reference_nodes[] = {
   "{\"driver\":\"file\",\"filename\":\"/pvc/"
-  "disk.img\",\"node-name\":\"disk0-0-file\",\"cache\":{\"direct\":true,\"no-flush\":false},\"discard\":\"unmap\"}",
-  "{\"driver\":\"raw\",\"node-name\":\"disk0-0\",\"file\":\"disk0-0-file\",\"read-only\":false,\"cache\":{\"direct\":true,\"no-"
+  "disk.img\",\"node-name\":\"f-617ede0207177f4f\",\"cache\":{\"direct\":true,\"no-flush\":false},\"discard\":\"unmap\"}",
+  "{\"driver\":\"raw\",\"node-name\":\"q-617ede0207177f4f\",\"file\":\"f-617ede0207177f4f\",\"read-only\":false,\"cache\":{\"direct\":true,\"no-"
   "flush\":false}}",
-  "{\"driver\":\"file\",\"filename\":\"/base/disk_1.img\",\"node-name\":\"disk1-1-file\",\"read-only\":true}",
-  "{\"driver\":\"raw\",\"node-name\":\"disk1-1\",\"file\":\"disk1-1-file\",\"read-only\":true}",
-  "{\"driver\":\"file\",\"filename\":\"/overlay/disk.qcow2\",\"node-name\":\"disk1-0-file\",\"read-only\":true}",
-  "{\"driver\":\"qcow2\",\"node-name\":\"disk1-0\",\"file\":\"disk1-0-file\",\"backing\":\"disk1-1\",\"read-only\":true}",
+  "{\"driver\":\"file\",\"filename\":\"/base/disk_1.img\",\"node-name\":\"f-2dfd5ddc97941ae4\",\"auto-read-only\":true}",
+  "{\"driver\":\"raw\",\"node-name\":\"q-2dfd5ddc97941ae4\",\"file\":\"f-2dfd5ddc97941ae4\",\"read-only\":true}",
+  "{\"driver\":\"file\",\"filename\":\"/overlay/disk.qcow2\",\"node-name\":\"f-e1d7187c16c8a47e\",\"auto-read-only\":true}",
+  "{\"driver\":\"qcow2\",\"node-name\":\"q-e1d7187c16c8a47e\",\"file\":\"f-e1d7187c16c8a47e\",\"backing\":\"q-2dfd5ddc97941ae4\",\"read-only\":true}",
 };
 
 static void

@@ -234,6 +234,8 @@ struct hv_host_api {
   int (*encode) (struct hv_host *, const struct hv_record *, const void *in, struct hv_bin *ret, struct hv_err *);
 
   uint64_t (*max_age_ms) (struct hv_call *); /* about the call being handled: a read may be answered from what was known this long ago; 0: live */
+
+  void (*step) (struct hv_host *, const char *name); /* [any thread] a durable step of this plugin is reached: tests die here */
 };
 #define HV_DECODE_OPEN 1u /* unknown keys are ignored instead of refused */
 
@@ -322,6 +324,15 @@ hv_offload (struct hv_host *h, int (*fn) (void *), void *arg, struct hv_err *e)
 /* hv_call_method (host, "disk-qcow2.overlay", hv_disk_overlay_args, &args, hv_disk_info, &info, err) */
 #define hv_call_method(h, method, args_rec, args, result_rec, result, err) \
   ((h)->api->call ((h), (method), &args_rec##_record, (args), &result_rec##_record, (result), NULL, (err)))
+
+/* Marks a durable step, before and after: "start.record", "start.recorded". A test can end the daemon at each of them and look
+ * whether the next one repairs what is left. Costs nothing otherwise. */
+static inline void
+hv_step (struct hv_host *h, const char *name)
+{
+  if (hv_host_has (h, step))
+    h->api->step (h, name);
+}
 
 static inline int
 hv_publish (struct hv_host *h, const char *event, const void *data, struct hv_err *e)
