@@ -24,6 +24,11 @@
 #define HV_LIMIT_OFFLOAD_THREADS      4u          /* of one instance, plus one reserved for destroy */
 #define HV_LIMIT_SLICE_WARN_MS        10u         /* plugin code that runs longer without yielding is logged */
 #define HV_LIMIT_DRAIN_MS             5000u       /* a stopping instance's calls get this long */
+#define HV_LIMIT_STREAMS              256u        /* (core.json) byte streams of one instance, attached or not yet */
+#define HV_LIMIT_STREAMS_PER_UID      32u         /* (core.json) of one uid that is neither root nor the daemon's */
+#define HV_LIMIT_STREAM_TOKEN_MS      30000u      /* (core.json) a stream's token is good for this long */
+#define HV_LIMIT_STREAM_BUFFER_BYTES  (64u << 10) /* on their way through a stream, in each direction */
+#define HV_LIMIT_STREAM_LINGER_MS     5000u       /* one side of a stream is gone: the other has this long to take what is left */
 #define HV_LIMIT_MANIFEST_BYTES       (256u << 10)
 #define HV_LIMIT_RECORD_BYTES         (4u << 20)  /* one document of the store */
 #define HV_LIMIT_PLUGINS              128u

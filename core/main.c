@@ -245,6 +245,16 @@ apply_limits (struct daemon *d)
   c->in_flight = HV_HAS (l, in_flight) ? l->in_flight : c->in_flight;
 }
 
+static void
+apply_stream_limits (struct daemon *d)
+{
+  const struct hv_core_limits *l = &d->config.limits;
+  struct hv_stream_limits s = { HV_HAS (l, streams) ? l->streams : HV_LIMIT_STREAMS,
+                                HV_HAS (l, streams_per_uid) ? l->streams_per_uid : HV_LIMIT_STREAMS_PER_UID,
+                                HV_HAS (l, stream_token_ms) ? l->stream_token_ms : HV_LIMIT_STREAM_TOKEN_MS };
+  hv_streams_set_limits (d->bus, &s);
+}
+
 static int
 read_core_config (struct daemon *d, struct hv_err *err)
 {
@@ -396,6 +406,7 @@ assemble (struct daemon *d, struct hv_err *err)
   if (HV_HAS (&d->config.limits, event_log) || HV_HAS (&d->config.limits, event_log_bytes))
     hv_events_set_limits (d->bus, HV_HAS (&d->config.limits, event_log) ? d->config.limits.event_log : HV_LIMIT_EVENT_LOG,
                           HV_HAS (&d->config.limits, event_log_bytes) ? d->config.limits.event_log_bytes : HV_LIMIT_EVENT_LOG_BYTES);
+  apply_stream_limits (d);
   const int signals[] = { SIGTERM, SIGINT, SIGHUP };
   for (size_t i = 0; r == 0 && i < sizeof signals / sizeof *signals; i++)
     r = hv_loop_signal (d->loop, signals[i], on_signal, d);

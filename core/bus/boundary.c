@@ -92,6 +92,16 @@ hv_boundary_watch (struct hv_instance *i, hv_watch_fn *fn, void *arg, uint32_t r
 }
 
 void
+hv_boundary_stream (struct hv_instance *i, hv_stream_fn *fn, void *arg, int code)
+{
+  uint64_t mark = hv_arena_mark (&i->scratch);
+  struct slice s = slice_begin (i, "the end of a stream");
+  fn (i->self, arg, code);
+  (void) slice_end (i, "the end of a stream", s);
+  hv_arena_release (&i->scratch, mark);
+}
+
+void
 hv_boundary_stop (struct hv_instance *i)
 {
   struct slice s = slice_begin (i, "stop");

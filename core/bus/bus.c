@@ -15,6 +15,7 @@ hv_bus_new (struct hv_loop *main_loop, struct hv_err *err)
     return NULL;
   }
   b->loop = main_loop;
+  hv_streams_init (&b->streams);
   (void) pthread_rwlock_init (&b->lock, NULL);
   atomic_flag_clear (&b->reader_posted);
   return b;
@@ -26,6 +27,7 @@ hv_bus_free (struct hv_bus *b)
   if (b == NULL)
     return;
   hv_events_free (&b->events);
+  hv_streams_free (&b->streams);
   free (b->instances);
   (void) pthread_rwlock_destroy (&b->lock);
   free (b);

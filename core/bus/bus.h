@@ -88,6 +88,7 @@ struct hv_peer {
   int (*subscribe) (struct hv_peer *, const struct hv_strs *globs, const struct hv_event_cursor *from, const struct hv_notify_shape *,
                     uint32_t *ret_id, struct hv_err *);
   int (*unsubscribe) (struct hv_peer *, uint32_t id, struct hv_err *);
+  int (*attach) (struct hv_peer *, const char *token, struct hv_err *); /* after this call's answer the connection is a byte stream */
 };
 
 /* The instance named "bus": the core's own methods. Main loop. */
@@ -99,6 +100,20 @@ struct hv_bus_hooks {
 };
 extern const struct hv_plugin hv_bus_plugin;
 void hv_bus_set_hooks (struct hv_bus *, const struct hv_bus_hooks *);
+
+/* --- byte streams --- */
+
+struct hv_stream_limits {
+  uint32_t per_instance, per_uid, token_ms;
+};
+void hv_streams_set_limits (struct hv_bus *, const struct hv_stream_limits *);
+uint32_t hv_streams_count (struct hv_bus *);
+/* Uses a token up: NOT_FOUND when there is none (never was, was used, too old, another user's). What is returned must be passed to
+ * hv_stream_attach. Any thread. */
+int hv_stream_claim (struct hv_bus *, const char *token, uint32_t uid, struct hv_stream **ret, struct hv_err *);
+/* Joins the stream with `client`, whose fd it takes over (-1: the client left meanwhile, the stream ends). client.first was read
+ * from it already, `unsent` still has to be written to it, before anything else. */
+void hv_stream_attach (struct hv_stream *, struct hv_splice_side client, struct hv_bin unsent);
 
 /* --- events --- */
 

@@ -849,6 +849,8 @@ hv_instance_release_all (struct hv_instance *i)
     host_watch_free (&i->host, hv_container (i->watches.next, struct hv_watch, node));
   while (!hv_list_empty (&i->subscriptions))
     subscription_free (hv_container (i->subscriptions.next, struct hv_subscription, node));
+  while (!hv_list_empty (&i->streams))
+    hv_host_stream_close (&i->host, hv_container (i->streams.next, struct hv_stream, node));
   while (!hv_list_empty (&i->conds))
     host_cond_free (&i->host, hv_container (i->conds.next, struct hv_cond, node));
 }
@@ -896,4 +898,6 @@ const struct hv_host_api hv_host_api_table = {
   .encode = host_encode,
   .max_age_ms = host_max_age_ms,
   .step = host_step,
+  .stream_open = hv_host_stream_open,
+  .stream_close = hv_host_stream_close,
 };

@@ -207,7 +207,7 @@ hv_instance_new (struct hv_bus *bus, const struct hv_instance_spec *s, struct hv
   struct hv_instance *i = calloc (1, sizeof *i);
   if (i == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  struct hv_list *lists[] = { &i->fibers, &i->lanes, &i->timers, &i->watches, &i->conds, &i->subscriptions };
+  struct hv_list *lists[] = { &i->fibers, &i->lanes, &i->timers, &i->watches, &i->conds, &i->subscriptions, &i->streams };
   for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
     hv_list_init (lists[k]);
   i->refs = 1;

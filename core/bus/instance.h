@@ -97,7 +97,7 @@ struct hv_instance {
   struct hv_pool *pool;
   struct hv_store *store;
   struct hv_host_info info;
-  struct hv_list fibers, lanes, timers, watches, conds, subscriptions, outgoing;
+  struct hv_list fibers, lanes, timers, watches, conds, subscriptions, streams;
   struct hv_fiber *ready_head, *ready_tail;
   struct hv_task ready_task;
   uint8_t ready_posted;
@@ -146,6 +146,7 @@ void hv_boundary_resume (struct hv_fiber *); /* a slice of a coroutine */
 int hv_boundary_fast (struct hv_instance *, const struct hv_route *, struct hv_call *, const void *args, void *result, struct hv_err *);
 void hv_boundary_timer (struct hv_instance *, hv_timer_fn *, void *arg);
 void hv_boundary_watch (struct hv_instance *, hv_watch_fn *, void *arg, uint32_t ready);
+void hv_boundary_stream (struct hv_instance *, hv_stream_fn *, void *arg, int code);
 void hv_boundary_stop (struct hv_instance *);
 
 /* --- lanes (instance's loop) --- */

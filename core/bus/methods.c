@@ -264,6 +264,20 @@ bus_cancel (void *self, struct hv_call *c, const void *args, void *result, struc
   return 0;
 }
 
+#define ATTACH_ARGS(F, T) F (T, STR, _, token, HV_REQUIRED | HV_SECRET, "what the call answered that opened the stream", .max = 128)
+HV_RECORD_STRUCT (attach_args, ATTACH_ARGS);
+HV_RECORD_TABLE (attach_args, ATTACH_ARGS, "arguments of attach");
+
+static int
+bus_attach (void *self, struct hv_call *c, const void *args, void *result, struct hv_err *err)
+{
+  const struct attach_args *a = args;
+  (void) self;
+  (void) result;
+  int rc = want_peer (c, err);
+  return rc < 0 ? rc : c->request.peer->attach (c->request.peer, a->token, err);
+}
+
 /* --- stats, log --- */
 
 #define STATS(F, T) \
@@ -272,6 +286,7 @@ bus_cancel (void *self, struct hv_call *c, const void *args, void *result, struc
   F (T, U64, _, oldest_seq, HV_REQUIRED, "first event that can still be resumed from") \
   F (T, U64, _, newest_seq, HV_REQUIRED, "newest event") \
   F (T, U64, _, max_rss_bytes, HV_REQUIRED, "peak resident size of the daemon", .unit = "bytes") \
+  F (T, U32, _, streams, HV_REQUIRED, "open byte streams") \
   F (T, ANY, _, rpc, 0, "counters of the socket") \
   F (T, ANY, _, methods, HV_REQUIRED, "list of {name, calls, failures, busy_us}: methods that were called")
 HV_RECORD_STRUCT (stats_result, STATS);
@@ -314,6 +329,7 @@ bus_stats (void *self, struct hv_call *c, const void *args, void *result, struct
   r->oldest_seq = hv_events_oldest (b);
   hv_events_head (b, &epoch, &r->newest_seq);
   r->max_rss_bytes = getrusage (RUSAGE_SELF, &ru) == 0 ? (uint64_t) ru.ru_maxrss * 1024u : 0;
+  r->streams = hv_streams_count (b);
   uint64_t list = hv_pack_array_open (&d.pack);
   hv_bus_each_instance (b, stats_instance, &d);
   hv_pack_array_close (&d.pack, list, d.count);
@@ -354,6 +370,8 @@ static const struct hv_method *const methods[] = {
              .flags = HV_FAST | HV_READ | HV_HIDDEN),
   HV_METHOD ("cancel", HV_VIEWER, bus_cancel, &cancel_args_record, &cancel_result_record, "cancels a call of this connection",
              .flags = HV_FAST | HV_READ | HV_HIDDEN),
+  HV_METHOD ("attach", HV_VIEWER, bus_attach, &attach_args_record, NULL,
+             "makes this connection the byte stream of a token: after the answer it carries raw bytes both ways", .flags = HV_FAST | HV_HIDDEN),
   HV_METHOD ("stats", HV_VIEWER, bus_stats, NULL, &stats_result_record, "counters", .flags = HV_FAST | HV_READ),
   HV_METHOD ("log", HV_ADMIN, bus_log, &log_args_record, NULL, "changes what is logged, until the daemon restarts", .flags = HV_FAST),
   NULL,

@@ -14,6 +14,36 @@ struct hv_events {
 int hv_events_init (struct hv_events *, uint32_t max_events, uint64_t max_bytes);
 void hv_events_free (struct hv_events *);
 
+struct hv_streams {
+  pthread_mutex_t lock;
+  struct hv_list open; /* every stream, attached or not yet */
+  struct hv_stream_limits limits;
+};
+void hv_streams_init (struct hv_streams *);
+void hv_streams_free (struct hv_streams *);
+struct hv_stream {
+  struct hv_list node;      /* instance->streams; this and what follows: instance's loop */
+  struct hv_list open_node; /* bus->streams.open; this, token and claimed: under its lock */
+  _Atomic uint32_t refs;    /* the instance's, and that of whoever claimed it */
+  struct hv_instance *instance;
+  struct hv_deadline expiry;
+  struct hv_splice *splice;
+  hv_stream_fn *ended;
+  void *arg;
+  char *what;
+  char token[65];
+  uint32_t uid;
+  int fd; /* the plugin's side; -1 once the splice has it */
+  uint8_t claimed, closed;
+  /* on its way from hv_stream_attach to the instance */
+  struct hv_task attach_task;
+  struct hv_splice_side client;
+  struct hv_pack first, unsent;
+};
+/* stream.c: functions of the host vtable */
+int hv_host_stream_open (struct hv_host *, struct hv_call *, int32_t fd, const struct hv_stream_options *, struct hv_stream **ret, const char **ret_token, struct hv_err *);
+void hv_host_stream_close (struct hv_host *, struct hv_stream *);
+
 #define HV_ROUTE_BUCKETS 1024u
 struct hv_bus {
   struct hv_loop *loop;
@@ -22,6 +52,7 @@ struct hv_bus {
   struct hv_instance **instances;
   uint32_t instance_count;
   struct hv_events events;
+  struct hv_streams streams;
   struct hv_task reader_task;
   atomic_flag reader_posted;
   void (*reader) (void *arg);

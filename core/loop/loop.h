@@ -51,6 +51,18 @@ struct hv_loop_watch *hv_loop_watch_new (struct hv_loop *, int fd, uint32_t wait
 void hv_loop_watch_set (struct hv_loop_watch *, uint32_t wait);
 void hv_loop_watch_free (struct hv_loop_watch *); /* NULL is fine */
 
+/* --- two connected stream sockets, joined until both directions have ended --- */
+struct hv_splice;
+struct hv_splice_side {
+  int fd;              /* becomes the splice's, also on failure */
+  struct hv_bin first; /* was read from it already: copied, and goes to the other side before anything else */
+};
+/* What is read from one side is written to the other, with a bounded buffer each way; the end of one direction is passed on
+ * (shutdown) and the other goes on. `done (arg)` runs once, from the loop, when nothing is left to do, and may free the splice. */
+int hv_splice_new (struct hv_loop *, const struct hv_splice_side sides[2], void (*done) (void *arg), void *arg, struct hv_splice **ret);
+void hv_splice_moved (const struct hv_splice *, uint64_t ret_bytes[2]); /* bytes that came from each side and were delivered */
+void hv_splice_free (struct hv_splice *);                               /* closes both; NULL is fine */
+
 /* Signals, on one loop of the process (main). */
 int hv_loop_signal (struct hv_loop *, int signum, void (*fn) (void *arg, int signum), void *arg);
 

@@ -26,7 +26,10 @@ HV_RECORD_STRUCT (hv_manifest, HV_MANIFEST);
   F (T, U32, _, connections_per_uid, 0, "of one uid that is not admin", .umin = 1, .max = 65536) \
   F (T, U32, _, in_flight, 0, "unanswered calls of one connection", .umin = 1, .max = 65536) \
   F (T, U32, _, event_log, 0, "events kept for resuming", .umin = 16, .max = 16777216) \
-  F (T, U64, _, event_log_bytes, 0, "and their bytes", .unit = "bytes", .umin = 65536, .max = 4294967296)
+  F (T, U64, _, event_log_bytes, 0, "and their bytes", .unit = "bytes", .umin = 65536, .max = 4294967296) \
+  F (T, U32, _, streams, 0, "byte streams of one instance", .umin = 1, .max = 65536) \
+  F (T, U32, _, streams_per_uid, 0, "of one uid that is neither root nor the daemon's", .umin = 1, .max = 65536) \
+  F (T, U32, _, stream_token_ms, 0, "a stream's token is good for this long", .unit = "ms", .umin = 10, .max = 3600000)
 HV_RECORD_STRUCT (hv_core_limits, HV_CORE_LIMITS);
 
 #define HV_CORE_CONFIG(F, T) \

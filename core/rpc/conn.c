@@ -25,7 +25,10 @@ conn_free (struct hv_conn *c)
   hv_list_remove (&c->node);
   hv_list_remove (&c->dirty_node);
   hv_loop_watch_free (c->watch);
-  (void) close (c->fd);
+  if (c->stream != NULL)
+    hv_stream_attach (c->stream, (struct hv_splice_side){ .fd = -1 }, (struct hv_bin){ NULL, 0 });
+  if (c->fd >= 0)
+    (void) close (c->fd);
   free (c->in);
   hv_pack_clear (&c->out);
   c->rpc->conn_count--;
@@ -117,7 +120,7 @@ conn_in_reserve (struct hv_conn *c)
 static void
 conn_consume (struct hv_conn *c)
 {
-  while (!c->closing && c->in_at < c->in_size && c->call_count < c->rpc->config.in_flight
+  while (!c->closing && c->stream == NULL && c->in_at < c->in_size && c->call_count < c->rpc->config.in_flight
          && hv_conn_queued (c) <= c->rpc->config.output_soft_bytes) {
     uint64_t size = 0;
     int r = hv_fence_scan (&c->fence, c->in + c->in_at, c->in_size - c->in_at, &size);
@@ -169,6 +172,20 @@ conn_read (struct hv_conn *c)
   c->rpc->bytes_in += (uint64_t) n;
 }
 
+/* After bus.attach was answered: from here on the descriptor, what the client sent behind its request and what it has not taken yet
+ * belong to the stream. */
+static void
+conn_hand_over (struct hv_conn *c)
+{
+  struct hv_splice_side client = { .fd = c->fd, .first = { c->in + c->in_at, c->in_size - c->in_at } };
+  hv_loop_watch_free (c->watch);
+  c->watch = NULL;
+  hv_stream_attach (c->stream, client, (struct hv_bin){ c->out.data + c->out_at, hv_conn_queued (c) });
+  c->stream = NULL;
+  c->fd = -1;
+  c->closing = 1;
+}
+
 /* Frames that were left in the buffer while paused are looked at again once there is room. */
 static void
 conn_ready (void *arg, uint32_t ready)
@@ -185,6 +202,8 @@ conn_ready (void *arg, uint32_t ready)
     hv_conn_pump (c);
   if (!c->closing)
     hv_conn_flush (c);
+  if (!c->closing && c->stream != NULL)
+    conn_hand_over (c);
   c->in_read = 0;
   if (c->closing)
     conn_free (c);
@@ -213,7 +232,8 @@ hv_conn_new (struct hv_rpc *rpc, int fd, uint32_t uid, uint32_t role)
                               .set_error_map = hv_conn_set_error_map,
                               .cancel = hv_conn_cancel,
                               .subscribe = hv_conn_subscribe,
-                              .unsubscribe = hv_conn_unsubscribe };
+                              .unsubscribe = hv_conn_unsubscribe,
+                              .attach = hv_conn_attach };
   hv_fence_init (&c->fence, rpc->config.request_bytes);
   hv_list_init (&c->calls);
   hv_list_init (&c->dirty_node);

@@ -242,7 +242,7 @@ hv_conn_detach_calls (struct hv_conn *c)
   }
 }
 
-/* --- what bus.hello and bus.cancel need --- */
+/* --- what bus.hello, bus.cancel and bus.attach need --- */
 
 void
 hv_conn_set_error_map (struct hv_peer *p, int on)
@@ -262,4 +262,15 @@ hv_conn_cancel (struct hv_peer *p, uint32_t id)
     }
   }
   return 0;
+}
+
+/* Answers and events must not fall into the raw bytes: only a connection that waits for neither can become a stream. */
+int
+hv_conn_attach (struct hv_peer *p, const char *token, struct hv_err *err)
+{
+  struct hv_conn *c = hv_container (p, struct hv_conn, peer);
+  if (c->call_count > 0 || c->subs != NULL)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "a stream needs a connection of its own: this one has %u calls under way and %u subscriptions",
+                       c->call_count, c->sub_count);
+  return hv_stream_claim (c->rpc->bus, token, p->uid, &c->stream, err);
 }

@@ -57,6 +57,7 @@ struct hv_conn {
   struct hv_list calls;
   uint32_t call_count, next_sub, sub_count;
   struct hv_conn_sub *subs;
+  struct hv_stream *stream; /* claimed by bus.attach: after the answer the descriptor goes there */
   uint8_t error_map, closing, paused, corked, in_read;
 };
 
@@ -76,5 +77,6 @@ void hv_conn_free_subs (struct hv_conn *);
 int hv_conn_subscribe (struct hv_peer *, const struct hv_strs *, const struct hv_event_cursor *, const struct hv_notify_shape *, uint32_t *, struct hv_err *);
 int hv_conn_unsubscribe (struct hv_peer *, uint32_t id, struct hv_err *);
 int hv_conn_cancel (struct hv_peer *, uint32_t id);
+int hv_conn_attach (struct hv_peer *, const char *token, struct hv_err *);
 void hv_conn_set_error_map (struct hv_peer *, int on);
 #endif

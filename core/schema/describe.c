@@ -15,7 +15,7 @@ text (struct hv_pack *p, const char *key, const char *value, uint32_t *n)
 static void
 describe_flags (uint32_t flags, struct hv_pack *p)
 {
-  static const char *const words[] = { "required", "secret", "file", "path", "deprecated", "nullable", "ignored", "scalar" };
+  static const char *const words[] = { "required", "secret", "file", "path", "deprecated", "nullable", "ignored", "scalar", "stream" };
   uint32_t n = 0;
   uint64_t list = hv_pack_array_open (p);
   for (uint32_t i = 0; i < sizeof words / sizeof *words; i++)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -45,8 +46,7 @@ struct hv_fake {
   uint64_t next_event;
 };
 
-static void __attribute__ ((noreturn, format (printf, 1, 2)))
-die (const char *fmt, ...)
+static void __attribute__ ((noreturn, format (printf, 1, 2))) die (const char *fmt, ...)
 {
   va_list ap;
   va_start (ap, fmt);
@@ -127,8 +127,13 @@ instance_start (struct hv_fake *f, const struct hv_plugin *table, const char *na
   struct hv_instance *i = NULL;
   struct outcome o = { 0 };
   struct hv_err *err = hv_error_new ();
-  struct hv_instance_spec spec = { .plugin = table, .name = name, .state_dir = f->state, .run_dir = f->run, .config = config,
-                                   .isolation = HV_ISOLATION_LOOP, .role = HV_ADMIN };
+  struct hv_instance_spec spec = { .plugin = table,
+                                   .name = name,
+                                   .state_dir = f->state,
+                                   .run_dir = f->run,
+                                   .config = config,
+                                   .isolation = HV_ISOLATION_LOOP,
+                                   .role = HV_ADMIN };
   if (hv_instance_new (f->bus, &spec, &i, err) < 0) {
     if (ret_error == NULL)
       die ("'%s': %s", name, hv_err_message (err));
@@ -269,7 +274,11 @@ hv_fake_call_start (struct hv_fake *f, const char *verb, const char *args_json)
   struct hv_pack args = json (args_json);
   struct hv_err *err = hv_error_new ();
   struct hv_route *route = NULL;
-  struct hv_call_request req = { .loop = f->loop, .done = call_done, .arg = fc, .args = { args.data, args.size }, .role = HV_ADMIN,
+  struct hv_call_request req = { .loop = f->loop,
+                                 .done = call_done,
+                                 .arg = fc,
+                                 .args = { args.data, args.size },
+                                 .role = HV_ADMIN,
                                  .deadline_ms = hv_loop_now_ms () + FAKE_TIMEOUT_MS };
   char *name = joined (f->plugin->name, ".", verb);
   fc->fake = f;
@@ -311,6 +320,19 @@ char *
 hv_fake_call (struct hv_fake *f, const char *verb, const char *args_json, int *ret_code)
 {
   return hv_fake_call_finish (hv_fake_call_start (f, verb, args_json), ret_code);
+}
+
+int
+hv_fake_attach (struct hv_fake *f, const char *token)
+{
+  struct hv_stream *s = NULL;
+  int ends[2];
+  if (hv_stream_claim (f->bus, token, 0, &s, NULL) < 0)
+    return -1;
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+    die ("socket pair: %s", strerror (errno));
+  hv_stream_attach (s, (struct hv_splice_side){ .fd = ends[0] }, (struct hv_bin){ NULL, 0 });
+  return ends[1];
 }
 
 /* --- the other instances --- */
@@ -364,7 +386,9 @@ scripted_method (struct hv_fake *f, const char *method)
   memcpy (instance, method, (size_t) (dot - method));
   instance[dot - method] = '\0';
   struct scripted *s = scripted_new (f, instance, dot + 1);
-  s->method = (struct hv_method){ .struct_size = sizeof s->method, .flags = HV_CALL_RAW, .verb = s->verb, .handler = scripted_run, .access = HV_VIEWER };
+  s->method = (struct hv_method){
+    .struct_size = sizeof s->method, .flags = HV_CALL_RAW, .verb = s->verb, .handler = scripted_run, .access = HV_VIEWER
+  };
   s->methods[0] = &s->method;
   s->running = instance_start (f, &s->table, s->instance, (struct hv_bin){ NULL, 0 }, NULL);
   return s;

@@ -33,6 +33,10 @@ void hv_fake_answer_json (struct hv_fake *, const char *method, int code, const 
 /* Interfaces that bus.describe says a scripted instance provides: ("qmp", "hypervisor", 1). */
 void hv_fake_provide (struct hv_fake *, const char *instance, const char *iface, uint32_t major);
 
+/* Attaches to a byte stream that a call of hv_fake_call was answered with: the client's end of it, a blocking stream socket, or -1 when
+ * the token is not good (any more). Bytes move while the loop runs (hv_fake_run_until). */
+int hv_fake_attach (struct hv_fake *, const char *token);
+
 /* Publishes an event as if another instance had ("qmp.lifecycle", JSON). */
 void hv_fake_emit (struct hv_fake *, const char *topic, const char *data_json);
 /* Waits for the next event of the plugin whose topic matches; returns its data as malloc'd JSON, or NULL after the timeout. Events that

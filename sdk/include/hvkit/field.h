@@ -63,6 +63,7 @@ struct hv_map {
 #define HV_NULLABLE   32u /* nil on the wire means absent (Kubernetes writes creationTimestamp: null) */
 #define HV_IGNORED    64u /* accepted with any value and not kept (server-owned fields of Kubernetes objects) */
 #define HV_SCALAR     128u /* STR: a number or a boolean is taken as its text (Kubernetes quantities: cpu: 4) */
+#define HV_STREAM_TOKEN 256u /* STR of a result: for bus.attach. The CLI attaches to it: terminal, proxy or pipe */
 
 struct hv_record;
 

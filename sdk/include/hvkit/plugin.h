@@ -129,6 +129,7 @@ struct hv_timer; /* opaque */
 struct hv_watch;
 struct hv_cond;
 struct hv_subscription;
+struct hv_stream;
 
 typedef void hv_coro_fn (void *self, void *arg);
 typedef void hv_timer_fn (void *self, void *arg);
@@ -143,6 +144,16 @@ struct hv_event_info {
   struct hv_bin data;
 };
 typedef void hv_event_fn (void *self, void *arg, const struct hv_event_info *);
+
+/* A byte stream (a console, a display) has ended by itself; its handle is gone. Without a coroutine. `code`: 0 when one of the sides closed
+ * it, DEADLINE_EXCEEDED when its token was never used, RESOURCE_EXHAUSTED when the core was out of memory. */
+typedef void hv_stream_fn (void *self, void *arg, int32_t code);
+struct hv_stream_options {
+  uint32_t struct_size, reserved;
+  const char *what;    /* for the log: "console of 'a'"; copied; NULL: "a stream" */
+  hv_stream_fn *ended; /* NULL: it is not told. Not called after stream_close, nor when the instance stops, which closes its streams */
+  void *arg;           /* of `ended` */
+};
 
 struct hv_call_options {
   uint32_t struct_size;
@@ -236,6 +247,14 @@ struct hv_host_api {
   uint64_t (*max_age_ms) (struct hv_call *); /* about the call being handled: a read may be answered from what was known this long ago; 0: live */
 
   void (*step) (struct hv_host *, const char *name); /* [any thread] a durable step of this plugin is reached: tests die here */
+
+  /* Byte streams. The core takes over `fd`, a connected stream socket (also on failure), and keeps it for the user who made `call`: the token
+   * goes into the result (a field flagged HV_STREAM_TOKEN), bus.attach uses it up on a second connection, and from then on that connection and
+   * the socket are joined. A token that is not used within 30 s closes the socket. *ret_token lives as long as the call. Options and `ret` (the
+   * handle, for stream_close) may be NULL; the handle is gone once `ended` was called. Not after stop(). */
+  int (*stream_open) (struct hv_host *, struct hv_call *call, int32_t fd, const struct hv_stream_options *, struct hv_stream **ret,
+                      const char **ret_token, struct hv_err *);
+  void (*stream_close) (struct hv_host *, struct hv_stream *); /* at once; `ended` is not called; NULL is fine */
 };
 #define HV_DECODE_OPEN 1u /* unknown keys are ignored instead of refused */
 
