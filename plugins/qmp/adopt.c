@@ -37,7 +37,9 @@ adopt_gone (struct qmp_vm *vm)
     qmp_vm_set_state (vm, HV_VM_STOPPED, "start_interrupted", NULL);
   vm->pid = 0;
   vm->start_ticks = 0;
+  (void) qmp_vm_set_live (vm, NULL, NULL);
   qmp_record_save_later (vm);
+  qmp_pending_later (vm);
 }
 
 /* NOT_FOUND: it is gone, and that is taken note of. */
@@ -145,7 +147,11 @@ adopt_state (struct qmp_vm *vm, struct hv_err *err)
   HV_SET (&e, gap, 1);
   (void) hv_publish (vm->qmp->host, "control", &e, NULL);
   qmp_status_apply (vm, word);
-  return qmp_record_save (vm, err);
+  r = qmp_devices_reconcile (vm, err);
+  if (r == 0)
+    r = qmp_record_save (vm, err);
+  qmp_pending_later (vm);
+  return r;
 }
 
 static void

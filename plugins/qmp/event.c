@@ -173,15 +173,28 @@ on_tray (struct qmp_vm *vm, const json_t *data)
   publish (vm, "tray_change", &e);
 }
 
+/* What the device stood on is taken off before anybody is told. */
 static void
-on_removed (struct qmp_vm *vm, const json_t *data)
+on_deleted (struct qmp_vm *vm, const json_t *data)
+{
+  const char *id = qmp_json_str (data, "device", "");
+  if (strncmp (id, "ua-", 3) == 0)
+    qmp_device_gone (vm, id + 3);
+  qmp_vm_wake (vm);
+}
+
+static void
+on_unplug_refused (struct qmp_vm *vm, const json_t *data)
 {
   struct hv_device_event e = { .vm = vm->name };
   const char *id = qmp_json_str (data, "device", "");
   if (strncmp (id, "ua-", 3) != 0)
     return;
   e.device = id + 3;
-  publish (vm, "device_removed", &e);
+  HV_SET (&e, reason, "the guest refuses");
+  (void) qmp_text_set (&vm->refused_device, e.device);
+  publish (vm, "device_removal_failed", &e);
+  qmp_vm_wake (vm);
 }
 
 static void
@@ -241,7 +254,8 @@ static const struct {
   { "BALLOON_CHANGE", on_balloon },
   { "RTC_CHANGE", on_rtc },
   { "DEVICE_TRAY_MOVED", on_tray },
-  { "DEVICE_DELETED", on_removed },
+  { "DEVICE_DELETED", on_deleted },
+  { "DEVICE_UNPLUG_GUEST_ERROR", on_unplug_refused },
   { "MEMORY_FAILURE", on_memory_failure },
   { "VNC_CONNECTED", on_vnc_connected },
   { "VNC_INITIALIZED", on_vnc_initialized },

@@ -16,6 +16,7 @@ extern const char *const qmp_accel_words[];
   F (T, STR, _, qemu, HV_PATH, "the emulator", .def = "/usr/bin/qemu-system-x86_64", .max = 4096) \
   F (T, ENUM, qmp_accel, accel, 0, "auto tries KVM by running guest code; kvm and tcg pin it", .def = "auto") \
   F (T, STR, _, kvm_probe, HV_PATH, "program that tries KVM; absent: hvkit-kvm-probe beside the plugin", .max = 4096) \
+  F (T, STR, _, qcow2, 0, "instance that makes qcow2 overlays (disk/1)", .def = "disk-qcow2", .max = 64) \
   F (T, U32, _, uid, 0, "uid machines run as when they name none; 0: the daemon's own", .def = "0") \
   F (T, U32, _, tb_size_mib, 0, "translation buffer of an emulated machine", .unit = "MiB", .def = "256", .umin = 8, .max = 4096) \
   F (T, U32, _, start_ms, 0, "how long QEMU may take until its monitor is ready", .unit = "ms", .def = "30000", .umin = 100, \
@@ -57,7 +58,7 @@ HV_RECORD_STRUCT (qmp_snapshots, QMP_SNAPSHOTS);
 /* An operation whose side effects may or may not have happened: written before them, cleared together with what they lead
  * to. Whoever finds one asks QEMU what is true and finishes it one way or the other (pending.c). */
 #define QMP_PENDING(F, T) \
-  F (T, STR, _, op, HV_REQUIRED, "attach, detach, snapshot, merge, save, dump, migrate or revert") \
+  F (T, STR, _, op, HV_REQUIRED, "attach, snapshot, merge, revert, discard, save, dump or migrate") \
   F (T, BOOL, _, config, 0, "the definition changes, too") \
   F (T, STR, _, device, 0, "name of the device") \
   F (T, REC, hv_machine_disk, disk, 0, "disk that is plugged in") \
@@ -129,13 +130,15 @@ struct qmp_vm {
   int32_t pid, pidfd;
   uint64_t start_ticks;
   uint8_t launched, acknowledged, agent_connected;
-  uint8_t stop_requested, shutdown_seen, by_guest, panicked, settling, saving, adopting, undefined, reachable_again, managed;
+  uint8_t stop_requested, shutdown_seen, by_guest, panicked, settling, saving, adopting, undefined, reachable_again, managed,
+      resolving;
   uint32_t adopt_delay_ms;
   struct hv_watch *exit_watch;
   struct qmp_monitor *monitor;
   uint32_t misses;
   uint64_t heartbeat;             /* id of the one that is under way, or 0 */
   uint64_t retry_ms, retry_at_ms; /* next attempt to connect again */
+  char *refused_device;           /* the guest would not let it go */
   char *io_error;                 /* reason of the last failure that stopped the guest */
 
   /* the agent's channel */
@@ -174,13 +177,18 @@ int qmp_vm_machine (struct qmp_vm *, struct hv_machine *ret, struct hv_err *); /
 /* The machine as it runs: with what was plugged in and put on top since. The definition when it does not run. */
 int qmp_vm_live (struct qmp_vm *, struct hv_machine *ret, struct hv_err *);
 int qmp_vm_set_live (struct qmp_vm *, const struct hv_machine *, struct hv_err *); /* NULL: the same as the definition */
+/* Before one of the two changes: a machine that runs gets a live record of its own. */
+int qmp_vm_split (struct qmp_vm *, struct hv_err *);
+/* RUNNING, PAUSED or SUSPENDED; UNAVAILABLE when it does not answer, else FAILED_PRECONDITION with what it is. */
+int qmp_vm_need_running (struct qmp_vm *, struct hv_err *);
 /* Kept records: 1 and the record in the memory of the current call, 0 and zeroes when there is none. Setting NULL clears. */
 int qmp_kept_get (struct hv_host *, const struct qmp_kept *, const struct hv_record *, void *ret, struct hv_err *);
 int qmp_kept_set (struct hv_host *, struct qmp_kept *, const struct hv_record *, const void *, struct hv_err *);
 /* The one place where a state changes: refuses what the table does not allow, publishes the rest. `detail` may be NULL. */
 void qmp_vm_set_state (struct qmp_vm *, uint32_t state, const char *reason, const char *detail);
 void qmp_vm_wake (struct qmp_vm *);
-int qmp_vm_alive (const struct qmp_vm *); /* has a process, as far as is known */
+struct qmp_vm *qmp_vm_hold (struct qmp *, const char *name, struct hv_err *); /* a reference; NULL and NOT_FOUND */
+int qmp_vm_alive (const struct qmp_vm *);                                     /* has a process, as far as is known */
 /* Waits until `test` holds; DEADLINE_EXCEEDED, CANCELLED. [coro] */
 int qmp_vm_wait (struct qmp_vm *, int (*test) (const struct qmp_vm *), uint64_t timeout_ms, struct hv_err *);
 void qmp_vm_fill (const struct qmp_vm *, struct hv_vm *ret); /* borrows the VM's strings; console and VNC paths are the call's */
@@ -192,6 +200,15 @@ int qmp_record_save (struct qmp_vm *, struct hv_err *);   /* [coro] one writer p
 void qmp_record_save_later (struct qmp_vm *);             /* the same from a callback, in a coroutine of its own */
 int qmp_record_load (struct qmp *, struct hv_err *);      /* [coro] every VM */
 int qmp_record_delete (struct qmp_vm *, struct hv_err *); /* [coro] */
+
+/* --- pending.c: operations whose side effects outlive us [coro] --- */
+int qmp_pending_begin (struct qmp_vm *, const struct qmp_pending *, struct hv_err *); /* durable on return: now act */
+int qmp_pending_end (struct qmp_vm *, struct hv_err *);                               /* saves the record, too */
+int qmp_pending_resolve (struct qmp_vm *, struct hv_err *);                           /* after an interruption */
+void qmp_pending_later (struct qmp_vm *);                                             /* the same, in a coroutine of its own */
+int qmp_pending_settle (struct qmp_vm *, struct hv_err *); /* nothing is pending any more: before a new operation */
+/* After a failure: whether it may have happened all the same. Then it is resolved, and the caller leaves it alone. */
+int qmp_pending_in_doubt (struct qmp_vm *, int code);
 
 /* --- process.c --- */
 int qmp_process_start_ticks (int32_t pid, uint64_t *ret);
@@ -257,6 +274,45 @@ void qmp_node_begin (struct qmp *);                                             
 int qmp_node_wait (struct qmp *, struct hv_err *);                                        /* [coro] until it is known */
 int qmp_accel_try (struct qmp *, uint8_t *ret_works, char **ret_reason, struct hv_err *); /* [coro] */
 
+/* --- machine.c: a machine with a device more or less, in the memory of the current call --- */
+int qmp_machine_with (struct hv_host *, struct hv_machine *, const struct hv_machine_disk *, const struct hv_machine_nic *);
+int qmp_machine_without (struct hv_machine *, const char *device); /* NOT_FOUND */
+const struct hv_machine_disk *qmp_machine_disk (const struct hv_machine *, const char *name);
+int qmp_machine_has (const struct hv_machine *, const char *device);
+
+/* --- plug.c: devices of a running machine [coro] --- */
+#define QMP_ADDRESS 64u
+/* Plugs in one of the two. UNKNOWN: it may or may not be there now; else a failure leaves nothing behind. */
+int qmp_plug (struct qmp_vm *, const struct hv_machine_disk *, const struct hv_machine_nic *, char address[QMP_ADDRESS],
+              struct hv_err *);
+void qmp_nodes_drop (struct qmp_vm *, const struct hv_machine_disk *); /* what the disk stood on */
+void qmp_netdev_drop (struct qmp_vm *, const char *nic);
+int qmp_device_exists (struct qmp_vm *, const char *name, struct hv_err *); /* 1, 0 or an error */
+
+/* --- chain.c: the layers of disks and what snapshots make of them; see there --- */
+int qmp_chain_layers (struct hv_host *, const struct hv_machine_disk *, struct hv_machine_layer **ret, uint32_t *ret_count);
+void qmp_chain_set (struct hv_machine_disk *, const char *path, uint32_t format, const struct hv_machine_layer *, uint32_t count);
+int qmp_chain_drop (struct hv_machine_disk *, const char *path);
+int qmp_chain_depth (const struct hv_machine_disk *, const char *path);
+int qmp_snapshots_get (struct qmp_vm *, struct qmp_snapshots *ret, struct hv_err *);
+int qmp_snapshots_set (struct qmp_vm *, const struct qmp_snapshots *, struct hv_err *);
+struct qmp_snapshot *qmp_snapshot_find (const struct qmp_snapshots *, const char *name);
+int qmp_snapshot_stands_on (const struct qmp_snapshot *, const char *disk, const char *path);
+void qmp_snapshots_without (struct qmp_snapshots *, const char *name, const char *disk, const char *path);
+int qmp_snapshots_mention (const struct qmp_snapshots *, const char *name, const char *disk);
+void qmp_snapshot_fill (const struct qmp_snapshots *, const struct qmp_snapshot *, struct hv_snapshot_disk *disks,
+                        struct hv_snapshot *ret);
+
+/* --- snapshot.c, merge.c, revert.c: what an interruption left [coro] --- */
+int qmp_snapshot_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
+int qmp_merge_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
+int qmp_discard_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
+
+/* --- hotplug.c --- */
+void qmp_device_gone (struct qmp_vm *, const char *name); /* QEMU said so; from a callback */
+int qmp_attach_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
+int qmp_devices_reconcile (struct qmp_vm *, struct hv_err *);
+
 /* --- files.c, taps.c: what the machine stands on [coro] --- */
 int qmp_files_probe (struct qmp *, const struct hv_machine *, uint8_t *ret_direct, int strict, struct hv_err *);
 int qmp_taps_open (struct qmp *, const struct hv_machine *, int32_t *fds, struct hv_err *);
@@ -284,5 +340,14 @@ int qmp_stats (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_agent_command (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_pause (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_resume (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_attach (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_snapshot_create (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_snapshot_list (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_snapshot_revert (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_snapshot_delete (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_resize_block (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_set_memory (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_set_vcpus (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_detach (void *, struct hv_call *, const void *, void *, struct hv_err *);
 extern const struct hv_plugin qmp_plugin;
 #endif

@@ -165,7 +165,7 @@ qmp_native (void *self, struct hv_call *call, const void *args, void *result, st
   (void) call;
   int r = vm == NULL ? HV_E_NOT_FOUND : qmp_node_wait (self, err);
   if (r == 0)
-    r = qmp_vm_machine (vm, &m, err);
+    r = qmp_vm_live (vm, &m, err);
   if (r == 0)
     r = qmp_native_argv (vm, &m, 0, &argv, err);
   if (r < 0)
@@ -205,7 +205,9 @@ qmp_start (void *self, struct hv_call *call, const void *args, void *result, str
     return HV_E_NOT_FOUND;
   if (vm->launched || qmp_vm_alive (vm) || (vm->state != HV_VM_STOPPED && vm->state != HV_VM_CRASHED))
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
-  int r = qmp_launch (vm, a->paused, err);
+  int r = qmp_pending_settle (vm, err);
+  if (r == 0)
+    r = qmp_launch (vm, a->paused, err);
   qmp_vm_fill (vm, result);
   return r;
 }

@@ -92,6 +92,13 @@ qmp_vm_find (struct qmp *q, const char *name, struct hv_err *err)
   return NULL;
 }
 
+struct qmp_vm *
+qmp_vm_hold (struct qmp *q, const char *name, struct hv_err *err)
+{
+  struct qmp_vm *vm = qmp_vm_find (q, name, err);
+  return vm != NULL ? qmp_vm_ref (vm) : NULL;
+}
+
 void
 qmp_vm_remove (struct qmp_vm *vm)
 {
@@ -147,6 +154,7 @@ qmp_vm_unref (struct qmp_vm *vm)
   free (vm->detail);
   free (vm->accel);
   free (vm->io_error);
+  free (vm->refused_device);
   free (vm);
 }
 
@@ -255,7 +263,28 @@ qmp_vm_set_live (struct qmp_vm *vm, const struct hv_machine *m, struct hv_err *e
   return qmp_kept_set (vm->qmp->host, &vm->live, &hv_machine_record, m, err);
 }
 
+int
+qmp_vm_split (struct qmp_vm *vm, struct hv_err *err)
+{
+  struct hv_machine m;
+  if (vm->live.bytes != NULL || !vm->launched)
+    return 0;
+  int r = qmp_vm_machine (vm, &m, err);
+  return r == 0 ? qmp_vm_set_live (vm, &m, err) : r;
+}
+
 /* --- states --- */
+
+int
+qmp_vm_need_running (struct qmp_vm *vm, struct hv_err *err)
+{
+  if (vm->state == HV_VM_RUNNING || vm->state == HV_VM_PAUSED || vm->state == HV_VM_SUSPENDED)
+    return 0;
+  if (vm->state == HV_VM_UNREACHABLE || vm->state == HV_VM_UNMANAGED)
+    return hv_err_set (err, HV_E_UNAVAILABLE, "VM '%s' is %s: %s", vm->name, hv_vm_state_words[vm->state],
+                       vm->detail != NULL ? vm->detail : "it does not answer");
+  return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
+}
 
 int
 qmp_vm_alive (const struct qmp_vm *vm)

@@ -59,11 +59,13 @@ vm_exited (struct qmp_vm *vm)
   qmp_exit_forget (vm);
   vm->launched = vm->acknowledged = vm->stop_requested = vm->shutdown_seen = vm->by_guest = vm->panicked = vm->managed = 0;
   vm->retry_at_ms = 0;
+  (void) qmp_vm_set_live (vm, NULL, NULL);
   qmp_paths_remove (vm, 1);
   qmp_vm_set_state (vm, state, reason, detail);
   vm->pid = 0;
   vm->start_ticks = 0;
   qmp_record_save_later (vm);
+  qmp_pending_later (vm);
   qmp_vm_wake (vm);
 }
 

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Operations with side effects that outlive us: recorded before, cleared with what they led to. One at a time per VM: the
+ * mutation lane sees to that. What an interruption left is resolved by asking what is true. */
+#include "qmp.h"
+#include <string.h>
+
+/* What finishes an operation of this kind, or undoes it. Called with the VM re-adopted, or without a process. */
+static const struct {
+  const char *op;
+  int (*resolve) (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
+} kinds[] = {
+  { "attach", qmp_attach_resolve },  { "snapshot", qmp_snapshot_resolve }, { "merge", qmp_merge_resolve },
+  { "revert", qmp_discard_resolve }, { "discard", qmp_discard_resolve },
+};
+
+int
+qmp_pending_begin (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_err *err)
+{
+  struct hv_host *h = vm->qmp->host;
+  struct qmp_kept before = vm->pending;
+  vm->pending = (struct qmp_kept){ 0 };
+  int r = qmp_kept_set (h, &vm->pending, &qmp_pending_record, p, err);
+  if (r == 0)
+    r = qmp_record_save (vm, err);
+  if (r < 0) { /* nothing has happened yet, and now nothing will */
+    free (vm->pending.bytes);
+    vm->pending = before;
+    return r;
+  }
+  free (before.bytes);
+  hv_step (h, "pending.begun");
+  return 0;
+}
+
+/* One write with everything else that the record says by now. */
+int
+qmp_pending_end (struct qmp_vm *vm, struct hv_err *err)
+{
+  struct hv_host *h = vm->qmp->host;
+  int r = qmp_kept_set (h, &vm->pending, &qmp_pending_record, NULL, err);
+  if (r == 0)
+    r = qmp_record_save (vm, err);
+  hv_step (h, "pending.ended");
+  return r;
+}
+
+int
+qmp_pending_resolve (struct qmp_vm *vm, struct hv_err *err)
+{
+  struct qmp_pending p;
+  int r = qmp_kept_get (vm->qmp->host, &vm->pending, &qmp_pending_record, &p, err);
+  if (r <= 0)
+    return r;
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+    if (strcmp (kinds[i].op, p.op) == 0) {
+      r = kinds[i].resolve (vm, &p, err);
+      return r < 0 ? hv_err_wrap (err, r, "finish '%s' of VM '%s'", p.op, vm->name) : 0;
+    }
+  return hv_err_set (err, HV_E_UNIMPLEMENTED, "VM '%s': operation '%s' of a newer version is under way", vm->name, p.op);
+}
+
+static void
+resolve_run (void *self, void *arg)
+{
+  HV_CLEAN (qmp_vm) struct qmp_vm *vm = arg;
+  HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->qmp->host);
+  (void) self;
+  int r = qmp_pending_resolve (vm, err);
+  vm->resolving = 0;
+  qmp_vm_wake (vm);
+  if (r < 0)
+    hv_log (vm->qmp->host, HV_LOG_WARNING, "%s", hv_err_message (err));
+}
+
+static int
+not_resolving (const struct qmp_vm *vm)
+{
+  return !vm->resolving;
+}
+
+int
+qmp_pending_settle (struct qmp_vm *vm, struct hv_err *err)
+{
+  int r = vm->resolving ? qmp_vm_wait (vm, not_resolving, 30000, err) : 0;
+  if (r == 0 && vm->pending.bytes != NULL)
+    r = qmp_pending_resolve (vm, err);
+  return r < 0 ? hv_err_wrap (err, r, "an earlier operation is not finished") : 0;
+}
+
+int
+qmp_pending_in_doubt (struct qmp_vm *vm, int code)
+{
+  if (code != HV_E_UNKNOWN && code != HV_E_CANCELLED && code != HV_E_UNAVAILABLE)
+    return 0;
+  qmp_pending_later (vm);
+  return 1;
+}
+
+/* When the operation itself cannot: it was cancelled, or its outcome is not known. */
+void
+qmp_pending_later (struct qmp_vm *vm)
+{
+  if (vm->resolving || vm->pending.bytes == NULL)
+    return;
+  vm->resolving = 1;
+  if (hv_go (vm->qmp->host, "resolve", resolve_run, qmp_vm_ref (vm)) < 0) {
+    vm->resolving = 0;
+    qmp_vm_unref (vm);
+  }
+}
