@@ -31,8 +31,10 @@ qmp_stop_instance (void *self)
   if (q == NULL)
     return;
   q->host->api->timer_free (q->host, q->tick);
-  while (q->vm_count > 0)
+  while (q->vm_count > 0) {
+    qmp_console_close (q->vms[q->vm_count - 1]);
     qmp_vm_remove (q->vms[q->vm_count - 1]);
+  }
   free (q->vms);
   q->host->api->cond_free (q->host, q->changed);
   for (uint32_t i = 0; q->machines != NULL && q->machines[i] != NULL; i++)
@@ -82,30 +84,35 @@ const struct hv_plugin qmp_plugin = {
   .license = "LGPL-2.1-or-later",
   .provides = (const struct hv_iface *const[]){ &hv_iface_hypervisor, NULL },
   .config = &qmp_config_record,
-  .methods = (const struct hv_method *const[]){ HV_IMPLEMENT (hv_hypervisor_probe, qmp_probe),
-                                                HV_IMPLEMENT (hv_hypervisor_define, qmp_define),
-                                                HV_IMPLEMENT (hv_hypervisor_start, qmp_start),
-                                                HV_IMPLEMENT (hv_hypervisor_shutdown, qmp_shutdown),
-                                                HV_IMPLEMENT (hv_hypervisor_stop, qmp_stop),
-                                                HV_IMPLEMENT (hv_hypervisor_undefine, qmp_undefine),
-                                                QMP_FAST (hv_hypervisor_list, qmp_list),
-                                                QMP_FAST (hv_hypervisor_get, qmp_get),
-                                                HV_IMPLEMENT (hv_hypervisor_native, qmp_native),
-                                                HV_IMPLEMENT (hv_hypervisor_adopt, qmp_adopt),
-                                                HV_IMPLEMENT (hv_hypervisor_stats, qmp_stats),
-                                                HV_IMPLEMENT (hv_hypervisor_agent_command, qmp_agent_command),
-                                                HV_IMPLEMENT (hv_hypervisor_pause, qmp_pause),
-                                                HV_IMPLEMENT (hv_hypervisor_resume, qmp_resume),
-                                                HV_IMPLEMENT (hv_hypervisor_attach, qmp_attach),
-                                                HV_IMPLEMENT (hv_hypervisor_detach, qmp_detach),
-                                                HV_IMPLEMENT (hv_hypervisor_resize_block, qmp_resize_block),
-                                                HV_IMPLEMENT (hv_hypervisor_set_memory, qmp_set_memory),
-                                                HV_IMPLEMENT (hv_hypervisor_set_vcpus, qmp_set_vcpus),
-                                                HV_IMPLEMENT (hv_hypervisor_snapshot_create, qmp_snapshot_create),
-                                                HV_IMPLEMENT (hv_hypervisor_snapshot_list, qmp_snapshot_list),
-                                                HV_IMPLEMENT (hv_hypervisor_snapshot_revert, qmp_snapshot_revert),
-                                                HV_IMPLEMENT (hv_hypervisor_snapshot_delete, qmp_snapshot_delete),
-                                                NULL },
+  /* clang-format off */
+  .methods = (const struct hv_method *const[]){
+    HV_IMPLEMENT (hv_hypervisor_probe, qmp_probe),
+    HV_IMPLEMENT (hv_hypervisor_define, qmp_define),
+    HV_IMPLEMENT (hv_hypervisor_start, qmp_start),
+    HV_IMPLEMENT (hv_hypervisor_shutdown, qmp_shutdown),
+    HV_IMPLEMENT (hv_hypervisor_stop, qmp_stop),
+    HV_IMPLEMENT (hv_hypervisor_undefine, qmp_undefine),
+    QMP_FAST (hv_hypervisor_list, qmp_list),
+    QMP_FAST (hv_hypervisor_get, qmp_get),
+    HV_IMPLEMENT (hv_hypervisor_native, qmp_native),
+    HV_IMPLEMENT (hv_hypervisor_adopt, qmp_adopt),
+    HV_IMPLEMENT (hv_hypervisor_stats, qmp_stats),
+    HV_IMPLEMENT (hv_hypervisor_agent_command, qmp_agent_command),
+    HV_IMPLEMENT (hv_hypervisor_pause, qmp_pause),
+    HV_IMPLEMENT (hv_hypervisor_resume, qmp_resume),
+    HV_IMPLEMENT (hv_hypervisor_attach, qmp_attach),
+    HV_IMPLEMENT (hv_hypervisor_detach, qmp_detach),
+    HV_IMPLEMENT (hv_hypervisor_resize_block, qmp_resize_block),
+    HV_IMPLEMENT (hv_hypervisor_set_memory, qmp_set_memory),
+    HV_IMPLEMENT (hv_hypervisor_set_vcpus, qmp_set_vcpus),
+    HV_IMPLEMENT (hv_hypervisor_snapshot_create, qmp_snapshot_create),
+    HV_IMPLEMENT (hv_hypervisor_snapshot_list, qmp_snapshot_list),
+    HV_IMPLEMENT (hv_hypervisor_snapshot_revert, qmp_snapshot_revert),
+    HV_IMPLEMENT (hv_hypervisor_snapshot_delete, qmp_snapshot_delete),
+    HV_IMPLEMENT (hv_hypervisor_console, qmp_console),
+    HV_IMPLEMENT (hv_hypervisor_display, qmp_display),
+    NULL },
+  /* clang-format on */
   .start = qmp_start_instance,
   .stop = qmp_stop_instance,
 };

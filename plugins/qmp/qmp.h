@@ -138,6 +138,7 @@ struct qmp_vm {
   uint32_t misses;
   uint64_t heartbeat;             /* id of the one that is under way, or 0 */
   uint64_t retry_ms, retry_at_ms; /* next attempt to connect again */
+  struct hv_stream *console;      /* the session of the serial console, if there is one */
   char *refused_device;           /* the guest would not let it go */
   char *io_error;                 /* reason of the last failure that stopped the guest */
 
@@ -308,6 +309,9 @@ int qmp_snapshot_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv
 int qmp_merge_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
 int qmp_discard_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
 
+/* --- streams.c --- */
+void qmp_console_close (struct qmp_vm *);
+
 /* --- hotplug.c --- */
 void qmp_device_gone (struct qmp_vm *, const char *name); /* QEMU said so; from a callback */
 int qmp_attach_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
@@ -341,6 +345,8 @@ int qmp_agent_command (void *, struct hv_call *, const void *, void *, struct hv
 int qmp_pause (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_resume (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_attach (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_console (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_display (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_snapshot_create (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_snapshot_list (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_snapshot_revert (void *, struct hv_call *, const void *, void *, struct hv_err *);

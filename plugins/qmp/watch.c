@@ -56,6 +56,7 @@ vm_exited (struct qmp_vm *vm)
   int failed = state == HV_VM_CRASHED || strcmp (reason, "start_failed") == 0;
   HV_CLEAN (hv_free) char *detail = failed ? exit_detail (vm, status) : NULL;
   agent_gone (vm);
+  qmp_console_close (vm);
   qmp_exit_forget (vm);
   vm->launched = vm->acknowledged = vm->stop_requested = vm->shutdown_seen = vm->by_guest = vm->panicked = vm->managed = 0;
   vm->retry_at_ms = 0;

@@ -98,7 +98,7 @@ HV_RECORD_TABLE (hv_migrate_in_args, HV_MIGRATE_IN_ARGS, "arguments of migrate_i
 HV_RECORD_TABLE (hv_migrate_in_result, HV_MIGRATE_IN_RESULT, "where a migration is awaited");
 HV_RECORD_TABLE (hv_dump_memory_args, HV_DUMP_MEMORY_ARGS, "arguments of dump_memory");
 HV_RECORD_TABLE (hv_console_args, HV_CONSOLE_ARGS, "arguments of console");
-HV_RECORD_TABLE (hv_stream, HV_STREAM, "a byte stream");
+HV_RECORD_TABLE (hv_stream_answer, HV_STREAM_ANSWER, "a byte stream");
 HV_RECORD_TABLE (hv_screenshot_args, HV_SCREENSHOT_ARGS, "arguments of screenshot");
 HV_RECORD_TABLE (hv_screenshot, HV_SCREENSHOT, "a picture of the screen");
 HV_RECORD_TABLE (hv_send_key_args, HV_SEND_KEY_ARGS, "arguments of send_key");
@@ -256,9 +256,9 @@ HV_VERB (migrate_in, "migrate_in", 0, &hv_migrate_in_args_record, &hv_migrate_in
          60000, &cli_vm, "Wait for a VM that migrates here");
 HV_VERB (dump_memory, "dump_memory", HV_PROGRESS, &hv_dump_memory_args_record, NULL, HV_ADMIN, HV_LANE_MUTATE, "vm", 3600000,
          &cli_vm, "Write the guest's memory to a file, for debugging");
-HV_VERB (console, "console", 0, &hv_console_args_record, &hv_stream_record, HV_OPERATOR, HV_LANE_NONE, "vm", 0, &cli_vm,
+HV_VERB (console, "console", 0, &hv_console_args_record, &hv_stream_answer_record, HV_OPERATOR, HV_LANE_NONE, "vm", 0, &cli_vm,
          "The serial console as a byte stream");
-HV_VERB (display, "display", 0, &hv_vm_ref_record, &hv_stream_record, HV_OPERATOR, HV_LANE_NONE, "vm", 0, &cli_vm,
+HV_VERB (display, "display", 0, &hv_vm_ref_record, &hv_stream_answer_record, HV_OPERATOR, HV_LANE_NONE, "vm", 0, &cli_vm,
          "VNC as a byte stream");
 HV_VERB (screenshot, "screenshot", HV_READ, &hv_screenshot_args_record, &hv_screenshot_record, HV_OPERATOR, HV_LANE_NONE, "vm",
          10000, &cli_vm, "A picture of the screen");

@@ -530,8 +530,8 @@ HV_RECORD_STRUCT (hv_dump_memory_args, HV_DUMP_MEMORY_ARGS);
   HV_VM_FIELD_ (F, T) \
   F (T, BOOL, _, force, 0, "end another session of this console", .def = "false")
 HV_RECORD_STRUCT (hv_console_args, HV_CONSOLE_ARGS);
-#define HV_STREAM(F, T) F (T, STR, _, token, HV_REQUIRED | HV_SECRET | HV_STREAM_TOKEN, "for bus.attach, valid once")
-HV_RECORD_STRUCT (hv_stream, HV_STREAM);
+#define HV_STREAM_ANSWER(F, T) F (T, STR, _, token, HV_REQUIRED | HV_SECRET | HV_STREAM_TOKEN, "for bus.attach, valid once")
+HV_RECORD_STRUCT (hv_stream_answer, HV_STREAM_ANSWER);
 
 extern const char *const hv_screenshot_format_words[]; /* png, ppm */
 #define HV_SCREENSHOT_ARGS(F, T) \
