@@ -217,8 +217,13 @@ argv_processor (const struct hv_machine *m, const struct qmp_argv_how *how, stru
                  json_pack ("{s:s, s:s, s:I}", "qom-type", "memory-backend-ram", "id", "pc.ram", "size", (json_int_t) memory));
   argv_pair (a, "-overcommit", "mem-lock=off");
   qmp_argv_add (a, "-smp");
-  qmp_argv_addf (a, "%" PRIu32 ",sockets=%" PRIu32 ",dies=1,cores=%" PRIu32 ",threads=%" PRIu32,
-                 m->cpu.sockets * m->cpu.cores * m->cpu.threads, m->cpu.sockets, m->cpu.cores, m->cpu.threads);
+  uint32_t per_socket = m->cpu.cores * m->cpu.threads;
+  uint32_t sockets = HV_HAS (&m->cpu, max_sockets) ? m->cpu.max_sockets : m->cpu.sockets;
+  HV_CLEAN (hv_free) char *room = NULL;
+  if (sockets > m->cpu.sockets && asprintf (&room, ",maxcpus=%" PRIu32, sockets * per_socket) < 0)
+    room = NULL;
+  qmp_argv_addf (a, "%" PRIu32 "%s,sockets=%" PRIu32 ",dies=1,cores=%" PRIu32 ",threads=%" PRIu32, m->cpu.sockets * per_socket,
+                 room != NULL ? room : "", sockets, m->cpu.cores, m->cpu.threads);
 }
 
 static void

@@ -53,7 +53,12 @@ check_platform (const struct hv_machine *m, struct hv_err *err)
 static int
 check_cpu (const struct hv_machine *m, const char *accel, struct hv_err *err)
 {
-  uint64_t vcpus = (uint64_t) m->cpu.sockets * m->cpu.cores * m->cpu.threads;
+  uint32_t sockets = HV_HAS (&m->cpu, max_sockets) ? m->cpu.max_sockets : m->cpu.sockets;
+  uint64_t vcpus = (uint64_t) sockets * m->cpu.cores * m->cpu.threads;
+  if (sockets < m->cpu.sockets)
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT,
+                       "machine.cpu.max_sockets: %" PRIu32 " is less than the %" PRIu32 " sockets there are", sockets,
+                       m->cpu.sockets);
   if (vcpus > 255)
     return hv_err_set (err, HV_E_UNIMPLEMENTED, "machine.cpu: %" PRIu64 " virtual CPUs; this backend gives 255 at most", vcpus);
   if (!is_plain (m->cpu.model, "._-") || m->cpu.model[0] == '\0')

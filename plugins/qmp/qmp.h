@@ -113,7 +113,7 @@ struct qmp_vm {
   struct qmp_kept pending, snapshots;
   /* of the definition, for list and get */
   uint64_t memory_bytes;
-  uint32_t vcpus;
+  uint32_t vcpus, live_vcpus; /* live: 0 where that is the same */
   char *machine_type;
   struct hv_pair *labels;
   uint32_t label_count;

@@ -260,7 +260,10 @@ qmp_vm_live (struct qmp_vm *vm, struct hv_machine *ret, struct hv_err *err)
 int
 qmp_vm_set_live (struct qmp_vm *vm, const struct hv_machine *m, struct hv_err *err)
 {
-  return qmp_kept_set (vm->qmp->host, &vm->live, &hv_machine_record, m, err);
+  int r = qmp_kept_set (vm->qmp->host, &vm->live, &hv_machine_record, m, err);
+  if (r == 0)
+    vm->live_vcpus = m != NULL ? m->cpu.sockets * m->cpu.cores * m->cpu.threads : 0;
+  return r;
 }
 
 int
@@ -397,7 +400,7 @@ qmp_vm_fill (const struct qmp_vm *vm, struct hv_vm *ret)
   FILL (ret, pid, vm->pid > 0 ? (uint32_t) vm->pid : 0);
   FILL (ret, since_ms, vm->since_ms);
   FILL (ret, memory_bytes, vm->memory_bytes);
-  FILL (ret, vcpus, vm->vcpus);
+  FILL (ret, vcpus, vm->live_vcpus > 0 ? vm->live_vcpus : vm->vcpus);
   FILL (ret, accel, vm->accel);
   FILL (ret, machine, vm->machine_type);
   FILL (ret, unreachable_since_ms, vm->unreachable_since_ms);

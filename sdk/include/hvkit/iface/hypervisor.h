@@ -86,6 +86,7 @@ HV_RECORD_STRUCT (hv_machine_nic, HV_MACHINE_NIC);
 #define HV_MACHINE_CPU(F, T) \
   F (T, STR, _, model, 0, "host-model, host-passthrough, max, or a model name", .def = "host-model", .max = 64) \
   F (T, U32, _, sockets, 0, "sockets", .def = "1", .umin = 1, .max = 512) \
+  F (T, U32, _, max_sockets, 0, "room for sockets that are plugged in later; absent: no more than there are", .umin = 1, .max = 512) \
   F (T, U32, _, cores, 0, "cores per socket", .def = "1", .umin = 1, .max = 512) \
   F (T, U32, _, threads, 0, "threads per core", .def = "1", .umin = 1, .max = 16)
 HV_RECORD_STRUCT (hv_machine_cpu, HV_MACHINE_CPU);
