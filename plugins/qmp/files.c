@@ -72,3 +72,43 @@ qmp_files_probe (struct qmp *q, const struct hv_machine *m, uint8_t *ret_direct,
   struct files_job j = { .machine = m, .direct = ret_direct, .strict = strict, .err = err };
   return m->disks.count == 0 ? 0 : hv_offload (q->host, files_run, &j, err);
 }
+
+/* --- what size the guest sees --- */
+
+struct size_job {
+  const char *path;
+  uint32_t format;
+  uint64_t size;
+  struct hv_err *err;
+};
+
+static int
+size_run (void *arg)
+{
+  struct size_job *j = arg;
+  uint8_t h[QCOW2_HEADER];
+  HV_CLEAN (hv_fd) int fd = open (j->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0)
+    return hv_err_sys (j->err, errno, "image '%s'", j->path);
+  if (j->format == HV_DISK_RAW) {
+    off_t end = lseek (fd, 0, SEEK_END); /* of a block device, too */
+    if (end < 0)
+      return hv_err_sys (j->err, errno, "image '%s'", j->path);
+    j->size = (uint64_t) end;
+    return 0;
+  }
+  int r = file_check_qcow2 (fd, j->path, j->err);
+  if (r == 0 && pread (fd, h, sizeof h, 0) == (ssize_t) sizeof h)
+    j->size = (uint64_t) be32 (h + 24) << 32 | be32 (h + 28);
+  return r;
+}
+
+int
+qmp_files_size (struct qmp *q, const char *path, uint32_t format, uint64_t *ret, struct hv_err *err)
+{
+  struct size_job j = { .path = path, .format = format, .err = err };
+  int r = hv_offload (q->host, size_run, &j, err);
+  if (r == 0)
+    *ret = j.size;
+  return r;
+}

@@ -319,6 +319,8 @@ int qmp_devices_reconcile (struct qmp_vm *, struct hv_err *);
 
 /* --- files.c, taps.c: what the machine stands on [coro] --- */
 int qmp_files_probe (struct qmp *, const struct hv_machine *, uint8_t *ret_direct, int strict, struct hv_err *);
+int qmp_files_size (struct qmp *, const char *path, uint32_t format, uint64_t *ret_bytes,
+                    struct hv_err *); /* as the guest sees it */
 int qmp_taps_open (struct qmp *, const struct hv_machine *, int32_t *fds, struct hv_err *);
 
 /* --- start.c, stop.c, agent.c --- */

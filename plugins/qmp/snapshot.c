@@ -46,6 +46,20 @@ create_check (struct qmp_vm *vm, const struct hv_snapshot_create_args *a, const 
   return r;
 }
 
+/* An overlay of another size would change the disk under the guest. */
+static int
+overlay_size_check (struct qmp_vm *vm, const struct qmp_snapshot_disk *d, struct hv_err *err)
+{
+  uint64_t below = 0, size = 0;
+  int r = qmp_files_size (vm->qmp, d->layers.items[0].path, d->layers.items[0].format, &below, err);
+  if (r == 0)
+    r = qmp_files_size (vm->qmp, d->path, d->format, &size, err);
+  if (r < 0 || size == below)
+    return r;
+  return hv_err_set (err, HV_E_FAILED_PRECONDITION, "overlay '%s' has %" PRIu64 " bytes and disk '%s' has %" PRIu64, d->path, size,
+                     d->disk, below);
+}
+
 /* The overlays as disks of a machine of their own: to look at the files. */
 static int
 overlays_probe (struct qmp_vm *vm, const struct qmp_snapshot *s, uint8_t *direct, struct hv_err *err)
@@ -58,7 +72,10 @@ overlays_probe (struct qmp_vm *vm, const struct qmp_snapshot *s, uint8_t *direct
     m.disks.items[m.disks.count].name = s->disks.items[m.disks.count].disk;
     qmp_chain_set (&m.disks.items[m.disks.count], s->disks.items[m.disks.count].path, HV_DISK_QCOW2, NULL, 0);
   }
-  return qmp_files_probe (vm->qmp, &m, direct, 1, err);
+  int r = qmp_files_probe (vm->qmp, &m, direct, 1, err);
+  for (uint32_t i = 0; r == 0 && i < s->disks.count; i++)
+    r = overlay_size_check (vm, &s->disks.items[i], err);
+  return r;
 }
 
 static int

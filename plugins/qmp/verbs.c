@@ -41,6 +41,27 @@ may_replace (struct qmp_vm *vm, struct hv_err *err)
   return 0;
 }
 
+/* Disks with snapshots are what the snapshots made of them: a definition that names other images would lose what was written
+ * since. */
+static int
+may_rebase (struct qmp_vm *vm, const struct hv_machine *m, struct hv_err *err)
+{
+  struct qmp_snapshots all;
+  struct hv_machine now;
+  int r = qmp_snapshots_get (vm, &all, err);
+  if (r < 0 || all.items.count == 0)
+    return r;
+  r = qmp_vm_machine (vm, &now, err);
+  for (uint32_t i = 0; r == 0 && i < now.disks.count; i++) {
+    const struct hv_machine_disk *d = &now.disks.items[i], *after = qmp_machine_disk (m, d->name);
+    if (after != NULL && strcmp (after->path, d->path) != 0)
+      return hv_err_set (err, HV_E_FAILED_PRECONDITION,
+                         "VM '%s' has snapshots, and its disk '%s' is '%s' by now, not '%s'; delete the snapshots first", vm->name,
+                         d->name, d->path, after->path);
+  }
+  return r;
+}
+
 static void
 announce (struct qmp_vm *vm, const char *reason, int undefined)
 {
@@ -82,7 +103,7 @@ qmp_define (void *self, struct hv_call *call, const void *args, void *result, st
   struct qmp_vm *found = qmp_vm_find (q, a->vm, NULL);
   if (found != NULL && !a->replace)
     return hv_err_set (err, HV_E_ALREADY_EXISTS, "VM '%s' is defined already", a->vm);
-  if (found != NULL && (r = may_replace (found, err)) < 0)
+  if (found != NULL && ((r = may_replace (found, err)) < 0 || (r = may_rebase (found, &a->machine, err)) < 0))
     return r;
   struct qmp_vm *listed = found != NULL ? found : qmp_vm_new (q, a->vm, err);
   if (listed == NULL)

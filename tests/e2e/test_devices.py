@@ -160,7 +160,15 @@ class Snapshots(WithGuest):
                             ({"snapshot": "x", "disks": [{"disk": "root", "path": str(self.d.dir / "absent")}]}, "absent")):
             with self.subTest(words), self.assertRaisesRegex(RpcError, words):
                 self.g.call("snapshot_create", **args)
+        small = str(self.d.dir / "small.qcow2")
+        self.g.rpc.call("disk-qcow2.create", {"path": small, "virtual_size_bytes": 1 << 20})
+        with self.assertRaisesRegex(RpcError, "has 1048576 bytes"):
+            self.g.call("snapshot_create", snapshot="x", disks=[{"disk": "root", "path": small}])
         self.g.call("snapshot_create", snapshot="s1", disks=[{"disk": "root", "path": first}])
+        self.g.call("stop")
+        with self.assertRaisesRegex(RpcError, "has snapshots"):
+            self.g.define(replace=True)
+        self.g.start()
         with self.assertRaisesRegex(RpcError, "ALREADY_EXISTS"):
             self.g.call("snapshot_create", snapshot="s1", disks=[{"disk": "root", "path": self.overlay("s2.qcow2", first, "qcow2")}])
         with self.assertRaisesRegex(RpcError, "stop it first"):

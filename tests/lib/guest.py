@@ -38,9 +38,9 @@ class Guest:
         if not self.root.exists():
             subprocess.run(["cp", "--sparse=always", str(image()), str(self.root)], check=True)
 
-    def define(self, **more):
+    def define(self, replace=False, **more):
         self.copy_image()
-        return self.call("define", machine=self.machine(**more))
+        return self.call("define", machine=self.machine(**more), replace=replace)
 
     def start(self, timeout=120, **args):
         self.call("start", **args)
