@@ -5,7 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 
-enum global { G_SOCKET, G_NAMESPACE, G_OUTPUT, G_WATCH, G_TIMEOUT, G_PROGRESS, G_COLOR, G_HELP };
+enum global { G_SOCKET, G_NAMESPACE, G_OUTPUT, G_WATCH, G_TIMEOUT, G_PROGRESS, G_COLOR, G_HELP, G_FILE, G_PROXY };
 
 #define GLOBAL(n, t, w, d, ...) \
   { \
@@ -24,8 +24,10 @@ const struct hv_model_field hv_args_globals[HV_GLOBAL_COUNT] = {
   GLOBAL ("progress", "enum", PROGRESSES, "how long work is shown", .def = "auto"),
   GLOBAL ("color", "enum", COLORS, "colours", .def = "auto"),
   GLOBAL ("help", "bool", NO_WORDS, "this text; after a command, the command's", .def = NULL),
+  GLOBAL ("output-file", "str", NO_WORDS, "write the answer's data there (- is standard output)", .path = 1),
+  GLOBAL ("proxy", "str", NO_WORDS, "listen there for programs that want the stream, one call for each", .path = 1),
 };
-const char hv_args_global_letters[HV_GLOBAL_COUNT] = { 0, 'n', 'o', 'w', 0, 0, 0, 'h' };
+const char hv_args_global_letters[HV_GLOBAL_COUNT] = { 0, 'n', 'o', 'w', 0, 0, 0, 'h', 0, 0 };
 
 struct parser {
   struct hv_app *app;
@@ -186,6 +188,12 @@ set_global (struct hv_app *app, enum global g, const char *value, const char **r
   case G_SOCKET:
     o->socket = value;
     return 1;
+  case G_FILE:
+    o->file = value;
+    return 1;
+  case G_PROXY:
+    o->proxy = value;
+    return 1;
   case G_NAMESPACE:
     o->namespace_ = value;
     return 1;
@@ -226,6 +234,21 @@ global_by_name (const char *name, uint64_t n)
     if (strlen (hv_args_globals[i].name) == n && memcmp (hv_args_globals[i].name, name, n) == 0)
       return &hv_args_globals[i];
   return NULL;
+}
+
+int
+hv_args_global_applies (const struct hv_model_field *f, const struct hv_model_method *m)
+{
+  switch (f - hv_args_globals) {
+  case G_WATCH:
+    return m == NULL || m->watch != NULL;
+  case G_FILE:
+    return m != NULL && m->binary != NULL;
+  case G_PROXY:
+    return m != NULL && m->stream != NULL;
+  default:
+    return 1;
+  }
 }
 
 const struct hv_model_field *
@@ -461,6 +484,16 @@ check_required (struct parser *p)
   return 0;
 }
 
+static int
+check_meaning (struct parser *p)
+{
+  if (p->app->opt.file != NULL && p->method->binary == NULL)
+    return usage (p, "--output-file is for commands that answer binary data");
+  if (p->app->opt.proxy != NULL && p->method->stream == NULL)
+    return usage (p, "--proxy is for commands that answer a byte stream");
+  return 0;
+}
+
 static void
 fill_namespace (struct parser *p)
 {
@@ -494,5 +527,5 @@ hv_args_parse (struct hv_app *app, const struct hv_command *command, const struc
       return 0;
   }
   fill_namespace (&p);
-  return check_required (&p) < 0 ? HV_EXIT_USAGE : 0;
+  return check_meaning (&p) < 0 || check_required (&p) < 0 ? HV_EXIT_USAGE : 0;
 }

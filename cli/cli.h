@@ -22,7 +22,7 @@ struct hv_model_field {
   const struct hv_node *min, *max; /* NULL: none */
   const char *const *words;        /* of an enum; NULL-terminated, never NULL */
   const struct hv_model_record *record;
-  uint8_t required, file, path, secret, deprecated, ignored;
+  uint8_t required, file, path, secret, deprecated, ignored, stream;
 };
 struct hv_model_record {
   const char *name, *doc;
@@ -41,6 +41,9 @@ struct hv_model_method {
   const struct hv_model_record *args, *result;            /* never NULL */
   const char *words, *positional, *columns, *wide, *list; /* of `cli`; NULL: absent */
   const char *done, *watch, *shorts;
+  const char *stream; /* the field of the result that is a byte stream's token; NULL: none */
+  const char *binary; /* the one field of the result that is binary and always there; NULL: none */
+  uint8_t terminal;   /* the stream is for a person's terminal */
   const struct hv_model_instance *instance; /* NULL: built in */
   hv_builtin_fn *builtin;
 };
@@ -73,6 +76,7 @@ enum hv_progress_mode { HV_PROGRESS_AUTO, HV_PROGRESS_PLAIN, HV_PROGRESS_NONE };
 
 struct hv_options {
   const char *socket, *namespace_;
+  const char *file, *proxy; /* where binary data goes; where programs connect to a stream */
   enum hv_output output;
   enum hv_progress_mode progress;
   uint64_t timeout_ms;
@@ -128,9 +132,11 @@ const char *hv_args_positional (const char *at, const char **ret_name, uint64_t 
 char hv_args_short_of (const struct hv_model_method *, const char *field);          /* 0: none */
 const char *hv_args_placeholder (struct hv_arena *, const struct hv_model_field *); /* a positional's: "NAME" */
 /* The options that every command has. */
-#define HV_GLOBAL_COUNT 8u
+#define HV_GLOBAL_COUNT 10u
 extern const struct hv_model_field hv_args_globals[HV_GLOBAL_COUNT];
 const struct hv_model_field *hv_args_global_field (const char *name);
+/* Whether a global option means something to a method (NULL: to any). */
+int hv_args_global_applies (const struct hv_model_field *global, const struct hv_model_method *);
 extern const char hv_args_global_letters[HV_GLOBAL_COUNT]; /* 0: none */
 
 /* value.c: one value as typed → a node. NULL and *ret_why (in the arena) if it does not fit. */
@@ -150,12 +156,17 @@ int hv_run_interrupted (void);
 void hv_run_catch_interrupt (void); /* from now on Ctrl-C only sets the flag */
 int hv_run_wait (struct hv_app *,
                  struct hv_err *); /* one round of the connection; 0 or HV_E_UNAVAILABLE; returns early on Ctrl-C */
+struct pollfd;
+int hv_run_poll (struct pollfd *, uint32_t n); /* waits for ever; negative: a signal came */
 int hv_run_subscribe (struct hv_app *, const struct hv_client_subscription *); /* events.c; 0 or HV_E_* with app->err set */
 int hv_run_report (struct hv_app *, int code);                                 /* prints app->err; returns the exit status */
 int hv_run_method (struct hv_app *, const struct hv_model_method *, struct hv_node *args); /* call, page, print; an exit status */
 int hv_run_pages (struct hv_app *, const struct hv_model_method *, struct hv_node *args, struct hv_arena *, struct hv_node **ret);
 const char *hv_run_list_field (const struct hv_model_method *, const struct hv_node *result); /* NULL: the result is one row */
 
+int hv_stream_run (struct hv_app *, const struct hv_model_method *, struct hv_node *args); /* stream.c */
+int hv_proxy_run (struct hv_app *, const struct hv_model_method *, const struct hv_node *args);
+int hv_binary_run (struct hv_app *, const struct hv_model_method *, struct hv_node *args); /* binary.c */
 int hv_watch_run (struct hv_app *, const struct hv_model_method *, struct hv_node *args);
 int hv_builtin_events (struct hv_app *, struct hv_node *args);
 int hv_builtin_api (struct hv_app *, struct hv_node *args);

@@ -132,9 +132,8 @@ offer_options (struct hv_app *app, const struct hv_model_method *m, const char *
     if (!m->args->fields[i].ignored)
       offer (app, typed, hv_node_printf (&app->arena, "--%s", m->args->fields[i].dashed), m->args->fields[i].doc);
   for (uint32_t i = 0; i < HV_GLOBAL_COUNT; i++)
-    if (m == NULL
-        || (hv_model_find_field (m->args, hv_args_globals[i].name, strlen (hv_args_globals[i].name)) == NULL
-            && (strcmp (hv_args_globals[i].name, "watch") != 0 || m->watch != NULL)))
+    if (hv_args_global_applies (&hv_args_globals[i], m)
+        && (m == NULL || hv_model_find_field (m->args, hv_args_globals[i].name, strlen (hv_args_globals[i].name)) == NULL))
       offer (app, typed, hv_node_printf (&app->arena, "--%s", hv_args_globals[i].name), hv_args_globals[i].doc);
 }
 
@@ -255,7 +254,7 @@ complete_value (struct line *l, const char *typed)
   const struct hv_model_method *m = l->found == 1 ? l->command.method : NULL;
   if (m != NULL && m->builtin != NULL && offer_builtin (l->app, m, l->value_of->name, "", typed))
     return;
-  if (l->value_of == &hv_args_globals[0])
+  if (l->value_of->path && hv_args_global_field (l->value_of->name) == l->value_of)
     puts (":file");
   else
     offer_value (l->app, l->value_of, typed);

@@ -328,7 +328,8 @@ global_lines (struct hv_arena *a)
 {
   struct lines l = { .arena = a };
   for (uint32_t i = 0; i < HV_GLOBAL_COUNT; i++)
-    add_option (&l, &hv_args_globals[i], NULL, hv_args_global_letters[i]);
+    if (hv_args_global_applies (&hv_args_globals[i], NULL))
+      add_option (&l, &hv_args_globals[i], NULL, hv_args_global_letters[i]);
   return l;
 }
 
@@ -425,6 +426,10 @@ hv_help_method (struct hv_app *app, const struct hv_command *c)
   add_options (&l, m, m->args, "", 0);
   if (m->watch != NULL)
     add_option (&l, hv_args_global_field ("watch"), NULL, 'w');
+  if (m->binary != NULL)
+    add_option (&l, hv_args_global_field ("output-file"), NULL, 0);
+  if (m->stream != NULL)
+    add_option (&l, hv_args_global_field ("proxy"), NULL, 0);
   hv_term_wrap (stdout, safe (a, m->doc), 0, line_width ());
   printf ("\n\n%sUsage:%s hvkit %s%s\n", hv_term_on (stdout, HV_BOLD), hv_term_off (stdout, HV_BOLD),
           signature (a, m, c->words, strlen (c->words)), l.count > 0 ? " [options]" : "");

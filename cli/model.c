@@ -79,6 +79,7 @@ build_field (struct hv_arena *a, const struct hv_node *n, struct hv_model_field 
   f->secret = (uint8_t) hv_node_has_word (flags, "secret");
   f->deprecated = (uint8_t) hv_node_has_word (flags, "deprecated");
   f->ignored = (uint8_t) hv_node_has_word (flags, "ignored");
+  f->stream = (uint8_t) hv_node_has_word (flags, "stream");
 }
 
 static const struct hv_model_record *
@@ -93,6 +94,24 @@ build_record (struct hv_arena *a, const struct hv_node *n)
     build_field (a, list->as.items[i], &fields[i]);
   *r = (struct hv_model_record){ text_or (n, "name", ""), text_or (n, "doc", ""), list->count, fields };
   return r;
+}
+
+/* A result that is a byte stream, or one piece of binary data, is not printed but passed on. */
+static void
+find_payload (struct hv_model_method *m)
+{
+  uint32_t binaries = 0;
+  for (uint32_t i = 0; i < m->result->count; i++) {
+    const struct hv_model_field *f = &m->result->fields[i];
+    if (f->stream)
+      m->stream = f->name;
+    if (strcmp (f->type, "bin") != 0)
+      continue;
+    binaries++;
+    m->binary = f->required ? f->name : NULL;
+  }
+  if (binaries != 1)
+    m->binary = NULL;
 }
 
 static void
@@ -120,6 +139,8 @@ build_method (struct hv_arena *a, const struct hv_model_instance *instance, cons
   m->done = hv_node_str (cli, "done");
   m->watch = hv_node_str (cli, "watch");
   m->shorts = hv_node_str (cli, "shorts");
+  m->terminal = (uint8_t) hv_node_true (cli, "terminal");
+  find_payload (m);
   m->instance = instance;
 }
 

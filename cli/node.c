@@ -172,6 +172,13 @@ hv_node_u64 (const struct hv_node *map, const char *key)
 }
 
 int
+hv_node_true (const struct hv_node *map, const char *key)
+{
+  const struct hv_node *n = hv_node_get (map, key);
+  return n != NULL && n->type == HV_NODE_BOOL && n->as.u != 0;
+}
+
+int
 hv_node_has_word (const struct hv_node *list, const char *word)
 {
   if (list == NULL || list->type != HV_NODE_LIST)

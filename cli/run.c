@@ -54,6 +54,12 @@ hv_run_wait (struct hv_app *app, struct hv_err *err)
   return hv_client_process (app->client, err);
 }
 
+int
+hv_run_poll (struct pollfd *p, uint32_t n)
+{
+  return ppoll (p, n, NULL, &unblocked);
+}
+
 /* --- one call --- */
 
 struct pending {
@@ -196,6 +202,11 @@ hv_run_method (struct hv_app *app, const struct hv_model_method *m, struct hv_no
   struct hv_node *result = NULL;
   if (app->opt.watch)
     return hv_watch_run (app, m, args);
+  int as_is = app->opt.output > HV_OUTPUT_WIDE; /* the answer itself, for programs that attach on their own */
+  if (m->stream != NULL && (!as_is || app->opt.proxy != NULL))
+    return hv_stream_run (app, m, args);
+  if (m->binary != NULL && (!as_is || app->opt.file != NULL))
+    return hv_binary_run (app, m, args);
   int r = hv_run_pages (app, m, args, &app->arena, &result);
   if (r != 0)
     return hv_run_report (app, r);

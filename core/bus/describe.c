@@ -33,6 +33,11 @@ describe_cli (const struct hv_cli *cli, struct hv_pack *p)
   pair (p, "done", c.done, &n);
   pair (p, "watch", c.watch, &n);
   pair (p, "shorts", c.shorts, &n);
+  if (c.flags & HV_CLI_TERMINAL) {
+    hv_pack_str (p, "terminal");
+    hv_pack_bool (p, 1);
+    n++;
+  }
   hv_pack_map_close (p, map, n);
 }
 

@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -366,7 +367,7 @@ class Arguments(CliTest):
         self.assertIn("Usage: hvkit radio say_it", self.ok("help", "radio", "say_it"))
         self.assertIn("--text", self.ok("radio", "say-it", "--help"))
         self.assertEqual(self.fails(2, "get"), "get needs one of: boat, boats (see 'hvkit get --help')")
-        self.assertIn("harbour needs one of: list, start, apply, build, get (", self.fails(2, "harbour"))
+        self.assertIn("harbour needs one of: list, start, apply, build, get, talk, film, photo (", self.fails(2, "harbour"))
         self.assertIn("unknown command 'ship'", self.fails(2, "get", "ship"))
         self.assertIn("a command is missing", self.fails(2))
 
@@ -469,6 +470,186 @@ class Progress(CliTest):
 
     def test_a_terminal_may_have_none(self):
         self.assertNotIn("%", self.on_terminal(*self.args, "--progress=none")[1])
+
+
+class Streams(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.heard = []
+        self.given = 0
+        for name in ("talk", "film"):
+            self.bus.answer(f"harbour.{name}", lambda args: self.token(args))
+
+    def token(self, args):
+        self.given += 1
+        token = f"token-{self.given}"
+        self.bus.streams[token] = lambda sock: self.shout(sock, args["name"])
+        return {"token": token}
+
+    def shout(self, sock, name):
+        """The other end: greets, answers in capitals, and says goodbye when no more comes."""
+        sock.sendall(f"{name} here\n".encode())
+        while data := sock.recv(4096):
+            self.heard.append(data)
+            if b"sink" in data:
+                return
+            sock.sendall(data.upper())
+        sock.sendall(b"goodbye")
+
+    def test_piped(self):
+        self.assertEqual(self.ok("talk", "anna", stdin="ahoy"), "anna here\nAHOYgoodbye")
+        self.assertEqual(self.ok("harbour", "film", "anna"), "anna here\ngoodbye")
+
+    def test_much_both_ways(self):
+        sent = "".join(f"{i}\n" for i in range(200_000))
+        self.assertEqual(self.ok("talk", "anna", stdin=sent), f"anna here\n{sent}goodbye")
+
+    def test_json_is_the_token_for_those_who_attach_themselves(self):
+        self.assertEqual(json.loads(self.ok("talk", "anna", "-o", "json")), {"token": "token-1"})
+        self.assertEqual(self.bus.count("bus.attach"), 0)
+
+    def test_a_token_that_is_refused(self):
+        self.bus.answer("harbour.talk", {"token": "stale"})
+        self.assertEqual(self.fails(1, "talk", "anna"), "NOT_FOUND: there is no such token")
+
+    def terminal(self, *args):
+        """hvkit on a terminal: its pid, the terminal, and the terminal's state before."""
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execve(HVKIT, [HVKIT, *args], self.env)
+        self.addCleanup(os.close, fd)
+        return pid, fd, termios.tcgetattr(fd)
+
+    def expect(self, fd, text):
+        seen, end = self.unread.setdefault(fd, b""), time.monotonic() + LIMIT
+        while text not in seen and time.monotonic() < end:
+            if select.select([fd], [], [], 1)[0]:
+                seen += os.read(fd, 4096)
+        self.assertIn(text, seen)
+        self.unread[fd] = seen[seen.index(text) + len(text):]
+
+    def test_on_a_terminal_every_key_goes_there_until_the_escape(self):
+        pid, fd, before = self.terminal("talk", "anna")
+        self.expect(fd, b"Connected to talk of anna. Ctrl-] leaves.")
+        self.expect(fd, b"anna here")
+        os.write(fd, b"a\x03b")  # Ctrl-C is the boat's, and nothing waits for a line
+        self.expect(fd, b"A\x03B")
+        os.write(fd, b"c\x1dd")
+        self.expect(fd, b"Disconnected.")
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+        self.assertEqual(termios.tcgetattr(fd)[:4], before[:4])
+        self.assertNotIn(b"d", b"".join(self.heard))
+
+    def test_on_a_terminal_the_other_side_may_leave(self):
+        pid, fd, before = self.terminal("talk", "anna")
+        self.expect(fd, b"anna here")
+        os.write(fd, b"sink")
+        self.expect(fd, b"closed the connection")
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+        self.assertEqual(termios.tcgetattr(fd)[:4], before[:4])
+
+    def test_a_signal_gives_the_terminal_back(self):
+        pid, fd, before = self.terminal("talk", "anna")
+        self.expect(fd, b"anna here")
+        os.kill(pid, signal.SIGTERM)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), -signal.SIGTERM)
+        self.assertEqual(termios.tcgetattr(fd)[:4], before[:4])
+
+    def test_what_is_not_for_a_terminal(self):
+        status, text = self.on_terminal("harbour", "film", "anna")
+        self.assertEqual(status, 2)
+        self.assertIn("--proxy PATH", text)
+        self.assertEqual(self.bus.count("harbour.film"), 0)
+
+    def connect(self, path):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(LIMIT)
+        s.connect(path)
+        self.addCleanup(s.close)
+        return s
+
+    def all_of(self, s):
+        s.shutdown(socket.SHUT_WR)
+        got = b""
+        while more := s.recv(4096):
+            got += more
+        return got
+
+    def test_proxy(self):
+        path = os.path.join(self.dir, "viewer.sock")
+        p = self.start("harbour", "film", "anna", "--proxy", path)
+        self.assertEqual(self.line(p), f"listening at {path}, until Ctrl-C\n")
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        first, second = self.connect(path), self.connect(path)
+        first.sendall(b"one")
+        second.sendall(b"two")
+        self.assertEqual(self.all_of(second), b"anna here\nTWOgoodbye")
+        self.assertEqual(self.all_of(first), b"anna here\nONEgoodbye")
+        self.assertEqual(self.bus.count("harbour.film"), 2)
+        self.bus.answer("harbour.film", lambda args: (_ for _ in ()).throw(BusError("NOT_FOUND", "no boat 'anna'")))
+        self.assertEqual(self.all_of(self.connect(path)), b"")
+        p.send_signal(signal.SIGINT)
+        _, err = p.communicate(timeout=LIMIT)
+        self.assertEqual((p.returncode, err), (0, "hvkit: NOT_FOUND: no boat 'anna'\n"))
+        self.assertFalse(os.path.exists(path))
+
+    def test_proxy_path(self):
+        path = self.file("taken", "x")
+        self.assertIn("taken", self.fails(1, "harbour", "film", "anna", "--proxy", path))
+        self.assertTrue(os.path.exists(path))
+        stale = os.path.join(self.dir, "stale.sock")
+        s = socket.socket(socket.AF_UNIX)
+        s.bind(stale)
+        s.close()
+        p = self.start("harbour", "film", "anna", "--proxy", stale)
+        self.assertIn("listening", self.line(p))
+        self.bus.cut()
+        p.communicate(timeout=LIMIT)
+        self.assertEqual(p.returncode, 3)
+
+    def test_proxy_is_for_streams(self):
+        self.assertIn("byte stream", self.fails(2, "get", "boat", "--proxy", "x"))
+        self.assertIn("--proxy", self.ok("talk", "--help"))
+        self.assertNotIn("--proxy", self.ok("--help") + self.ok("get", "boat", "--help"))
+
+
+class Binary(CliTest):
+    PICTURE = bytes(range(256)) * 9
+
+    def setUp(self):
+        super().setUp()
+        self.bus.answer("harbour.photo", {"picture": self.PICTURE, "width": 7})
+        self.path = os.path.join(self.dir, "x.png")
+
+    def test_piped_it_is_the_data_itself(self):
+        for more in ([], ["--output-file", "-"]):
+            r = subprocess.run([HVKIT, "harbour", "photo", "anna", *more], env=self.env, capture_output=True, timeout=LIMIT)
+            self.assertEqual((r.returncode, r.stdout, r.stderr), (0, self.PICTURE, b""))
+
+    def test_into_a_file(self):
+        text = self.ok("harbour", "photo", "anna", "--output-file", self.path)
+        self.assertIn(f"file:        {self.path}", text)
+        self.assertIn("size_bytes:  2304 (2.2Ki", text)
+        self.assertIn("width:       7", text)
+        with open(self.path, "rb") as f:
+            self.assertEqual(f.read(), self.PICTURE)
+        self.assertEqual(json.loads(self.ok("harbour", "photo", "anna", "--output-file", self.path, "-o", "json")),
+                         {"file": self.path, "size_bytes": len(self.PICTURE), "width": 7})
+
+    def test_a_file_that_cannot_be_written(self):
+        self.assertIn("/nonexistent/x", self.fails(1, "harbour", "photo", "anna", "--output-file", "/nonexistent/x"))
+
+    def test_not_onto_a_terminal(self):
+        status, text = self.on_terminal("harbour", "photo", "anna")
+        self.assertEqual(status, 2)
+        self.assertIn("--output-file FILE", text)
+        self.assertEqual(self.bus.count("harbour.photo"), 0)
+
+    def test_json_has_it_all(self):
+        self.assertEqual(json.loads(self.ok("harbour", "photo", "anna", "-o", "json"))["width"], 7)
+
+    def test_only_for_binary_data(self):
+        self.assertIn("binary data", self.fails(2, "get", "boat", "--output-file", "x"))
 
 
 class Help(CliTest):
@@ -734,7 +915,7 @@ class Completion(CliTest):
         self.assertEqual(len(words), len(set(words)))
         self.assertEqual(self.complete("st"), ["start"])
         self.assertEqual(self.complete("get", ""), ["boat", "boats"])
-        self.assertEqual(self.complete("harbour", ""), ["list", "start", "apply", "build", "get"])
+        self.assertEqual(self.complete("harbour", ""), ["list", "start", "apply", "build", "get", "talk", "film", "photo"])
         self.assertEqual(self.complete("plugin", ""), ["list", "inspect"])
 
     def test_options_and_values(self):

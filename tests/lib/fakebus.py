@@ -5,6 +5,7 @@
     bus.answer("vm.list", {"items": []})          # a value, or a function of the argument map
     with bus: ... bus.path ...
     bus.publish("vm.changed", {"name": "a"})
+    bus.streams["t0ken"] = lambda sock: ...       # what is at the other end of bus.attach {token: "t0ken"}; each is good once
     bus.calls                                     # [(method, args), ...] as they came
 """
 import os
@@ -39,7 +40,7 @@ class Die(Exception):
 
 
 def field(name, type="str", doc="", **more):
-    flags = [f for f in ("required", "file", "path", "secret", "deprecated", "ignored") if more.pop(f, False)]
+    flags = [f for f in ("required", "file", "path", "secret", "deprecated", "ignored", "stream") if more.pop(f, False)]
     return {"name": name, "type": type, "doc": doc, "flags": flags, **more}
 
 
@@ -70,6 +71,7 @@ class Connection:
         self.lock = threading.Lock()
         self.maps = False
         self.hanging = {}
+        self.stream = None
         self.subscriptions = {}
 
     def send(self, frame):
@@ -100,6 +102,9 @@ class Connection:
                 unpacker.feed(data)
                 for frame in unpacker:
                     self.handle(frame)
+                    if self.stream:  # the rest of this connection is its
+                        self.stream(self.sock)
+                        return
         except (OSError, Die):
             pass
         finally:
@@ -154,6 +159,12 @@ class Connection:
             self.error(args["id"], BusError("CANCELLED", f"call '{name}': the caller gave up"))
         return {"cancelled": name is not None}
 
+    def core_attach(self, ident, args):
+        self.stream = self.bus.streams.pop(args["token"], None)
+        if self.stream is None:
+            raise BusError("NOT_FOUND", "there is no such token")
+        return {}
+
     def core_subscribe(self, ident, args):
         since = args.get("since")
         with self.bus.cond:
@@ -175,6 +186,7 @@ class FakeBus:
     def __init__(self, instances=()):
         self.instances = list(instances)
         self.answers = {}
+        self.streams = {}
         self.calls = []
         self.log = []
         self.late = []

@@ -3,6 +3,7 @@
  * order of bytes is exact; only what blocks has a thread. */
 #include "sdk/src/client/impl.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -896,10 +897,69 @@ the_environment_names_the_socket (void **state)
 
 #define WITH_PEER(t) cmocka_unit_test_setup_teardown (t, setup, teardown)
 
+/* --- byte streams --- */
+
+/* Attaches over a socket pair whose other end has said `data` already; the result is the code. */
+static int
+attach_with (const void *data, uint64_t n, int fds[2], struct hv_err *err)
+{
+  struct hv_client_options o = { .struct_size = sizeof o, .timeout_ms = 200 };
+  assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+  put (fds[1], data, n);
+  return hv_client_attach_fd (fds[0], "0123", &o, err);
+}
+
+static void
+test_attach_takes_no_byte_too_many (void **state)
+{
+  static const char answer[] = "\x94\x01\x01\xc0\x80$ raw", request[] = "\x94\x00\x01\xaa" "bus.attach\x91\x81\xa5token\xa4" "0123";
+  char got[64] = "";
+  int fds[2];
+  (void) state;
+  assert_int_equal (attach_with (answer, sizeof answer - 1, fds, NULL), 0);
+  assert_int_equal (recv (fds[0], got, sizeof got, 0), 5);
+  assert_memory_equal (got, "$ raw", 5);
+  assert_int_equal (recv (fds[1], got, sizeof got, 0), sizeof request - 1);
+  assert_memory_equal (got, request, sizeof request - 1);
+  assert_int_equal (fcntl (fds[0], F_GETFL) & O_NONBLOCK, 0);
+  close (fds[0]);
+  close (fds[1]);
+}
+
+static void
+test_attach_failures (void **state)
+{
+  static const struct {
+    const char *data, *message;
+    int code;
+  } rows[] = { { "\x94\x01\x01\x92\x00\xac" "NOT_FOUND: x\xc0", "x", HV_E_NOT_FOUND },
+               { "\x94\x01\x01", "does not answer", HV_E_UNAVAILABLE },
+               { "HTTP/1.1 400", "not an answer", HV_E_UNAVAILABLE },
+               { "\xdf\xff\xff\xff\xff", "not an answer", HV_E_UNAVAILABLE },
+               { "\x93\x02\xa1" "a\x90", "not an answer", HV_E_UNAVAILABLE } };
+  (void) state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    /* the bytes of one row hold no NUL but those that are meant: its length comes from where its text would end */
+    size_t n = i == 0 ? 19 : i == 1 ? 3 : strlen (rows[i].data);
+    struct hv_err *err = hv_client_err_new ();
+    int fds[2];
+    char byte;
+    assert_int_equal (attach_with (rows[i].data, n, fds, err), rows[i].code);
+    assert_non_null (strstr (hv_err_message (err), rows[i].message));
+    while (recv (fds[1], &byte, 1, 0) > 0)
+      ;
+    assert_int_equal (recv (fds[1], &byte, 1, 0), 0); /* it was closed */
+    hv_err_free (err);
+    close (fds[1]);
+  }
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test (test_attach_takes_no_byte_too_many),
+    cmocka_unit_test (test_attach_failures),
     WITH_PEER (greeting_is_kept),
     WITH_PEER (frames_are_put_together_at_every_byte),
     WITH_PEER (garbage_ends_the_connection),

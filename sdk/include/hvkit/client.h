@@ -170,6 +170,18 @@ HV_PUBLIC int hv_client_subscribe_async (struct hv_client *, const struct hv_cli
 /* Ends a subscription at once on this side, and tells the daemon. Fine in a callback. NOT_FOUND: there is none. */
 HV_PUBLIC int hv_client_unsubscribe (struct hv_client *, uint64_t id, struct hv_err *);
 
+/* --- byte streams -------------------------------------------------------------------------------------------- */
+
+/* A call that opens a console, a display or the like answers a token: good once, for this user, for a short time. This opens a second
+ * connection to `path` (NULL: hv_client_default_path()) and uses the token up: *ret_fd is a stream socket that carries raw bytes both ways,
+ * blocking, close-on-exec, and the caller's to close. shutdown() ends one direction. Blocks, at most options' timeout_ms. NOT_FOUND: the
+ * token is not good (any more); UNAVAILABLE: nobody answers. Any thread. */
+HV_PUBLIC int hv_client_attach (const char *path, const char *token, const struct hv_client_options *, int *ret_fd, struct hv_err *);
+
+/* The same over a stream socket that is connected already and has carried nothing yet. On success `fd` is the byte stream; on failure it
+ * is closed. */
+HV_PUBLIC int hv_client_attach_fd (int fd, const char *token, const struct hv_client_options *, struct hv_err *);
+
 /* --- on a loop of the program's own -------------------------------------------------------------------------- */
 
 #define HV_CLIENT_READ  1u

@@ -50,9 +50,11 @@ struct hv_host;
 #define HV_LANE_DESTROY 2u
 #define HV_LANE_AGENT   3u
 
+#define HV_CLI_TERMINAL 1u /* its byte stream (HV_STREAM_TOKEN) is for a person's terminal: a console, a shell */
+
 /* How a method appears on the command line beyond `hvkit INSTANCE VERB --field value`. */
 struct hv_cli {
-  uint32_t struct_size, flags;
+  uint32_t struct_size, flags; /* HV_CLI_* */
   const char *words;      /* "get vmi": also reachable as `hvkit get vmi`; several, separated by '|' */
   const char *positional; /* fields given by position, in order, separated by spaces; a trailing '?' is optional: "name?" */
   const char *columns;    /* table for people: "NAME=name PHASE=status.phase AGE=created_at:age"; of the list field if there is one */

@@ -32,16 +32,16 @@ hv_client_now_ms (void)
   return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
 }
 
-static uint32_t
-timeout_of (const struct hv_client_options *o)
+uint32_t
+hv_client_timeout_of (const struct hv_client_options *o)
 {
   return o != NULL && o->timeout_ms != 0 ? o->timeout_ms : DEFAULT_TIMEOUT_MS;
 }
 
 /* Connecting blocks only while the daemon's backlog is full; SO_SNDTIMEO bounds that, which a non-blocking connect to a
  * UNIX socket cannot be polled for. */
-static int
-open_socket (const char *path, uint32_t timeout_ms, struct hv_err *err)
+int
+hv_client_open_socket (const char *path, uint32_t timeout_ms, struct hv_err *err)
 {
   struct sockaddr_un a = { .sun_family = AF_UNIX };
   if (*path == '\0' || strlen (path) >= sizeof a.sun_path)
@@ -111,7 +111,7 @@ greet (struct hv_client *c, const struct hv_client_options *o, struct hv_err *er
   hv_pack_str (&args, o != NULL && o->name != NULL ? o->name : "libhvkit");
   hv_pack_str (&args, "errors");
   hv_pack_str (&args, "map");
-  struct hv_client_call_options call = { .struct_size = sizeof call, .timeout_ms = timeout_of (o) };
+  struct hv_client_call_options call = { .struct_size = sizeof call, .timeout_ms = hv_client_timeout_of (o) };
   int r = hv_client_call (c, "bus.hello", hv_client_packed (&args), &call, &result, err);
   if (r == HV_E_DEADLINE_EXCEEDED)
     return hv_err_set (err, HV_E_UNAVAILABLE, "greet the daemon: no answer within %u ms", call.timeout_ms);
@@ -148,7 +148,7 @@ hv_client_connect_fd (int fd, const struct hv_client_options *o, struct hv_clien
 int
 hv_client_connect (const char *path, const struct hv_client_options *o, struct hv_client **ret, struct hv_err *err)
 {
-  int fd = open_socket (path != NULL ? path : hv_client_default_path (), timeout_of (o), err);
+  int fd = hv_client_open_socket (path != NULL ? path : hv_client_default_path (), hv_client_timeout_of (o), err);
   if (fd < 0)
     return fd;
   return hv_client_connect_fd (fd, o, ret, err);

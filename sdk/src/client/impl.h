@@ -53,6 +53,8 @@ struct hv_client {
 };
 
 uint64_t hv_client_now_ms (void);
+uint32_t hv_client_timeout_of (const struct hv_client_options *);
+int hv_client_open_socket (const char *path, uint32_t timeout_ms, struct hv_err *); /* a descriptor, or a negative code */
 
 /* buffer */
 int hv_client_buf_room (struct hv_client_buf *, uint64_t n); /* 0 or RESOURCE_EXHAUSTED */

@@ -130,6 +130,7 @@ HV_RECORD_TABLE (hv_control_event, HV_CONTROL_EVENT, "the connection to the hype
 #define VM_WIDE "ACCEL=accel MACHINE=machine UUID=uuid DETAIL=detail"
 HV_VERB_CLI (plain, .positional = NULL);
 HV_VERB_CLI (vm, .positional = "vm");
+HV_VERB_CLI (console, .positional = "vm", .flags = HV_CLI_TERMINAL);
 HV_VERB_CLI (get, .positional = "vm", .columns = VM_COLUMNS, .wide = VM_WIDE, .watch = "lifecycle");
 HV_VERB_CLI (list, .columns = VM_COLUMNS, .wide = VM_WIDE, .list = "items", .watch = "lifecycle");
 HV_VERB_CLI (defined, .positional = "vm", .done = "vm/{vm} defined");
@@ -256,7 +257,7 @@ HV_VERB (migrate_in, "migrate_in", 0, &hv_migrate_in_args_record, &hv_migrate_in
          60000, &cli_vm, "Wait for a VM that migrates here");
 HV_VERB (dump_memory, "dump_memory", HV_PROGRESS, &hv_dump_memory_args_record, NULL, HV_ADMIN, HV_LANE_MUTATE, "vm", 3600000,
          &cli_vm, "Write the guest's memory to a file, for debugging");
-HV_VERB (console, "console", 0, &hv_console_args_record, &hv_stream_answer_record, HV_OPERATOR, HV_LANE_NONE, "vm", 0, &cli_vm,
+HV_VERB (console, "console", 0, &hv_console_args_record, &hv_stream_answer_record, HV_OPERATOR, HV_LANE_NONE, "vm", 0, &cli_console,
          "The serial console as a byte stream");
 HV_VERB (display, "display", 0, &hv_vm_ref_record, &hv_stream_answer_record, HV_OPERATOR, HV_LANE_NONE, "vm", 0, &cli_vm,
          "VNC as a byte stream");
