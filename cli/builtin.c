@@ -144,7 +144,7 @@ run_call (struct hv_app *app, struct hv_node *args)
     hv_term_error ("call: '%s': %s", at, why);
     return HV_EXIT_USAGE;
   }
-  int r = hv_run_call (app, name, map, 1, &app->arena, &result);
+  int r = hv_run_call (app, name, map, m != NULL && m->progress, &app->arena, &result);
   if (r != 0)
     return hv_run_report (app, r);
   if (app->opt.output_given && m != NULL)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Long work on stderr: a bar on a terminal, a line per ten percent with --progress=plain, else nothing. */
+/* Long work on stderr: a bar on a terminal, else a line per ten percent once it has lasted a while (with --progress=plain at once). */
 #include "cli.h"
 #include <inttypes.h>
 #include <string.h>
@@ -9,10 +9,12 @@
 #define BAR_LEAST 8u
 #define BAR_TEXT  48u /* columns that figures, rate and remaining time may take */
 #define REDRAW_MS 100u
+#define QUIET_MS  1000u /* what is done by then needs no lines in a log */
+#define LINE_MS   5000u /* between lines about work whose size is not known */
 
 struct hv_progress {
   int bar;
-  uint64_t start_ms, start_done, drawn_ms;
+  uint64_t quiet_until_ms, start_ms, start_done, drawn_ms;
   uint32_t tenth; /* last tenth that was printed */
   char phase[80];
   struct hv_arena arena; /* of one drawing */
@@ -29,12 +31,12 @@ now_ms (void)
 struct hv_progress *
 hv_progress_new (struct hv_app *app)
 {
-  int bar = app->opt.progress == HV_PROGRESS_AUTO && hv_term.err_tty;
-  if (!bar && app->opt.progress != HV_PROGRESS_PLAIN)
+  struct hv_progress *p = app->opt.progress != HV_PROGRESS_NONE ? calloc (1, sizeof *p) : NULL;
+  if (p == NULL)
     return NULL;
-  struct hv_progress *p = calloc (1, sizeof *p);
-  if (p != NULL)
-    p->bar = bar;
+  p->bar = app->opt.progress == HV_PROGRESS_AUTO && hv_term.err_tty;
+  if (app->opt.progress == HV_PROGRESS_AUTO)
+    p->quiet_until_ms = now_ms () + QUIET_MS;
   return p;
 }
 
@@ -72,17 +74,31 @@ note_phase (struct hv_progress *p, const struct hv_client_progress *g)
   p->drawn_ms = 0;
 }
 
+/* " chunks"; bytes have it in their amount already */
+static const char *
+unit_text (struct hv_progress *p, const struct hv_client_progress *g)
+{
+  if (in_bytes (g) || *g->unit == '\0')
+    return "";
+  return hv_node_printf (&p->arena, " %s", hv_term_safe (&p->arena, g->unit, strlen (g->unit)));
+}
+
 static void
 print_plain (struct hv_progress *p, const struct hv_client_progress *g)
 {
   uint32_t tenth = per_mille (g) / 100;
-  if (tenth <= p->tenth)
+  uint64_t now = now_ms ();
+  if (now < p->quiet_until_ms || (g->total > 0 && tenth <= p->tenth)
+      || (g->total == 0 && p->drawn_ms != 0 && now - p->drawn_ms < LINE_MS))
     return;
   p->tenth = tenth;
-  const char *phase = hv_term_safe (&p->arena, g->phase, strlen (g->phase));
-  fprintf (stderr, "%s%s%u%% %s of %s%s%s\n", phase, *phase != '\0' ? ": " : "", tenth * 10, amount (p, g, g->done),
-           amount (p, g, g->total), in_bytes (g) || *g->unit == '\0' ? "" : " ",
-           in_bytes (g) ? "" : hv_term_safe (&p->arena, g->unit, strlen (g->unit)));
+  p->drawn_ms = now;
+  const char *phase = hv_term_safe (&p->arena, g->phase, strlen (g->phase)), *unit = unit_text (p, g);
+  fprintf (stderr, "%s%s", phase, *phase != '\0' ? ": " : "");
+  if (g->total > 0)
+    fprintf (stderr, "%u%% %s of %s%s\n", tenth * 10, amount (p, g, g->done), amount (p, g, g->total), unit);
+  else
+    fprintf (stderr, "%s%s\n", amount (p, g, g->done), unit);
 }
 
 /* What the line has left beside its text; 0: too little for a bar. */
@@ -131,9 +147,7 @@ draw_bar (struct hv_progress *p, const struct hv_client_progress *g)
   if (p->drawn_ms != 0 && now - p->drawn_ms < REDRAW_MS && m < 1000)
     return;
   p->drawn_ms = now;
-  const char *unit = in_bytes (g) || *g->unit == '\0'
-                         ? ""
-                         : hv_node_printf (&p->arena, " %s", hv_term_safe (&p->arena, g->unit, strlen (g->unit)));
+  const char *unit = unit_text (p, g);
   const char *phase = hv_term_safe (&p->arena, g->phase, strlen (g->phase));
   fprintf (stderr, "\r\033[K%s%s", phase, *phase != '\0' ? "  " : "");
   uint32_t cells = bar_cells (hv_term_width (phase));

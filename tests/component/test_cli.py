@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 import unittest
 
@@ -454,7 +455,30 @@ class Progress(CliTest):
 
     def test_piped_there_is_none(self):
         self.assertEqual(self.ok(*self.args), "built:  true\n")
-        self.assertNotIn("_progress", self.bus.last("harbour.build"))
+
+    def slow(self, seconds, *reports):
+        """Work that reports, lasts, and reports again."""
+        def build(args, connection, ident):
+            connection.progress(ident, *reports[0])
+            threading.Event().wait(seconds)
+            for report in reports[1:]:
+                connection.progress(ident, *report)
+            return {"built": True}
+
+        self.bus.answer("harbour.build", build)
+
+    def test_piped_long_work_has_lines(self):
+        self.slow(1.1, (1 << 20, 100 << 20, "ram"), (35 << 20, 100 << 20, "ram"), (36 << 20, 100 << 20, "ram"), (100 << 20, 100 << 20, "ram"))
+        self.assertEqual(self.run_cli(*self.args).stderr, "ram: 30% 35MiB of 100MiB\nram: 100% 100MiB of 100MiB\n")
+        self.assertEqual(self.ok(*self.args, "--progress=none"), "built:  true\n")
+
+    def test_piped_work_of_unknown_size(self):
+        self.slow(1.1, (1, 0, "merge", "chunks"), (2, 0, "merge", "chunks"), (3, 0, "merge", "chunks"))
+        self.assertEqual(self.run_cli(*self.args).stderr, "merge: 2 chunks\n")
+
+    def test_a_bar_has_rate_and_remaining_time(self):
+        self.slow(0.6, (0, 100 << 20, "ram"), (10 << 20, 100 << 20, "ram"))
+        self.assertRegex(self.on_terminal(*self.args)[1], r"ram .* 10%  10MiB/100MiB  \d+(\.\d+)?MiB/s  ETA \d+s")
 
     def test_plain(self):
         r = self.run_cli(*self.args, "--progress", "plain")
