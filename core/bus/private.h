@@ -40,9 +40,6 @@ struct hv_stream {
   struct hv_splice_side client;
   struct hv_pack first, unsent;
 };
-/* stream.c: functions of the host vtable */
-int hv_host_stream_open (struct hv_host *, struct hv_call *, int32_t fd, const struct hv_stream_options *, struct hv_stream **ret, const char **ret_token, struct hv_err *);
-void hv_host_stream_close (struct hv_host *, struct hv_stream *);
 
 #define HV_ROUTE_BUCKETS 1024u
 struct hv_bus {
@@ -66,7 +63,7 @@ void hv_instance_free_routes (struct hv_instance *);
 void hv_instance_pump_run (struct hv_task *);
 /* describe.c */
 void hv_describe_instance (struct hv_instance *, struct hv_pack *);
-/* host.c: events to an instance's subscribers */
+/* subscription.c */
 struct hv_subscription {
   struct hv_list node; /* instance->subscriptions */
   struct hv_instance *instance;

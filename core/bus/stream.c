@@ -2,7 +2,7 @@
 /* Byte streams: a socket that a plugin gave, kept under a token until the caller comes for it on a second connection, then joined
  * with that connection. A stream lives on its instance's loop; only its place in the list of open ones, where tokens are looked up,
  * is shared. */
-#include "core/bus/private.h"
+#include "core/bus/host.h"
 #include "core/limits.h"
 #include "core/log/log.h"
 #include <errno.h>
@@ -242,7 +242,7 @@ int
 hv_host_stream_open (struct hv_host *h, struct hv_call *call, int32_t fd, const struct hv_stream_options *o, struct hv_stream **ret,
                      const char **ret_token, struct hv_err *err)
 {
-  struct hv_instance *i = (struct hv_instance *) (void *) h;
+  struct hv_instance *i = hv_instance_of (h);
   int r = stream_check_fd (fd, err);
   struct hv_stream *s = r == 0 ? stream_new (i, call, fd, o) : NULL;
   if (s == NULL) {
@@ -271,6 +271,13 @@ hv_host_stream_close (struct hv_host *h, struct hv_stream *s)
   (void) h;
   if (s != NULL)
     stream_release (s);
+}
+
+void
+hv_instance_release_streams (struct hv_instance *i)
+{
+  while (!hv_list_empty (&i->streams))
+    stream_release (hv_container (i->streams.next, struct hv_stream, node));
 }
 
 /* --- the client's side --- */
