@@ -28,10 +28,13 @@ static void
 adopt_gone (struct qmp_vm *vm)
 {
   int ran = vm->acknowledged;
+  const char *pending = qmp_pending_end_reason (vm);
   vm->launched = vm->acknowledged = 0;
   vm->retry_at_ms = 0;
   qmp_paths_remove (vm, 1);
-  if (ran)
+  if (pending != NULL)
+    qmp_vm_set_state (vm, HV_VM_STOPPED, pending, NULL);
+  else if (ran)
     qmp_vm_set_state (vm, HV_VM_CRASHED, "gone", "its process ended while nobody watched");
   else
     qmp_vm_set_state (vm, HV_VM_STOPPED, "start_interrupted", NULL);
@@ -116,7 +119,12 @@ adopt_agent (struct qmp_vm *vm, struct hv_err *err)
 static int
 adopt_unacknowledged (struct qmp_vm *vm, const char *status, struct hv_err *err)
 {
-  if (strcmp (status, "prelaunch") != 0) {
+  struct qmp_pending p;
+  if (qmp_pending_get (vm, "migrate_in", &p)) {
+    vm->incoming = 1; /* whoever asked for it was told where to migrate to: it is waited for again */
+    return 0;
+  }
+  if (strcmp (status, "prelaunch") != 0 && (!qmp_pending_get (vm, "restore", &p) || strcmp (status, "running") == 0)) {
     vm->acknowledged = 1;
     return 0;
   }

@@ -52,6 +52,8 @@ qmp_status_apply (struct qmp_vm *vm, const char *status)
   uint32_t state = qmp_status_state (status, &reason);
   if (vm->settling || vm->stop_requested)
     return;
+  if (vm->incoming && state == HV_VM_PAUSED)
+    return; /* everything is here, but whether it is to run is not known yet */
   if (strcmp (status, "shutdown") == 0) {
     /* -no-shutdown: the guest is off and its process waits to be told */
     vm->shutdown_seen = 1;

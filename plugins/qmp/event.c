@@ -19,6 +19,7 @@ static void
 on_stop (struct qmp_vm *vm, const json_t *data)
 {
   (void) data;
+  vm->stood_ms = vm->qmp->host->api->now_ms ();
   qmp_control_refresh (vm); /* why, only the status knows */
 }
 
@@ -29,7 +30,7 @@ on_resume (struct qmp_vm *vm, const json_t *data)
   if (vm->stop_requested)
     return;
   (void) qmp_text_set (&vm->io_error, NULL);
-  qmp_vm_set_state (vm, HV_VM_RUNNING, vm->acknowledged ? "resumed" : "booted", NULL);
+  qmp_vm_set_state (vm, HV_VM_RUNNING, vm->acknowledged || vm->run_reason == NULL ? "resumed" : vm->run_reason, NULL);
 }
 
 static void
@@ -207,6 +208,34 @@ on_memory_failure (struct qmp_vm *vm, const json_t *data)
   publish (vm, "memory_failure", &e);
 }
 
+/* --- migration --- */
+
+static void
+on_migration (struct qmp_vm *vm, const json_t *data)
+{
+  static const char *const known[] = { "setup", "active", "pre-switchover", "completed", "failed", "cancelled" };
+  const char *status = qmp_json_str (data, "status", "");
+  struct hv_migration_event e = { .vm = vm->name, .status = strcmp (status, "postcopy-active") == 0 ? "post-copy" : NULL };
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    if (strcmp (known[i], status) == 0)
+      e.status = known[i];
+  vm->transfer_events++;
+  qmp_vm_wake (vm);
+  if (e.status != NULL)
+    publish (vm, "migration", &e);
+}
+
+static void
+on_migration_pass (struct qmp_vm *vm, const json_t *data)
+{
+  struct hv_migration_event e = { .vm = vm->name, .status = "active" };
+  int64_t pass = qmp_json_int (data, "pass", 0);
+  HV_SET (&e, iteration, pass > 0 && pass <= UINT32_MAX ? (uint32_t) pass : 0);
+  vm->transfer_events++;
+  qmp_vm_wake (vm);
+  publish (vm, "migration", &e);
+}
+
 static void
 graphics (struct qmp_vm *vm, const json_t *data, const char *phase)
 {
@@ -257,6 +286,8 @@ static const struct {
   { "DEVICE_DELETED", on_deleted },
   { "DEVICE_UNPLUG_GUEST_ERROR", on_unplug_refused },
   { "MEMORY_FAILURE", on_memory_failure },
+  { "MIGRATION", on_migration },
+  { "MIGRATION_PASS", on_migration_pass },
   { "VNC_CONNECTED", on_vnc_connected },
   { "VNC_INITIALIZED", on_vnc_initialized },
   { "VNC_DISCONNECTED", on_vnc_disconnected },

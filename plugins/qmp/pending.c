@@ -9,8 +9,9 @@ static const struct {
   const char *op;
   int (*resolve) (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
 } kinds[] = {
-  { "attach", qmp_attach_resolve },  { "snapshot", qmp_snapshot_resolve }, { "merge", qmp_merge_resolve },
-  { "revert", qmp_discard_resolve }, { "discard", qmp_discard_resolve },
+  { "attach", qmp_attach_resolve },   { "snapshot", qmp_snapshot_resolve }, { "merge", qmp_merge_resolve },
+  { "revert", qmp_discard_resolve },  { "discard", qmp_discard_resolve },   { "save", qmp_save_resolve },
+  { "restore", qmp_restore_resolve },
 };
 
 int
@@ -107,4 +108,59 @@ qmp_pending_later (struct qmp_vm *vm)
     vm->resolving = 0;
     qmp_vm_unref (vm);
   }
+}
+
+int
+qmp_pending_enter (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_err *err)
+{
+  int r = qmp_pending_begin (vm, p, err);
+  if (r == 0)
+    vm->resolving = 1;
+  return r;
+}
+
+void
+qmp_pending_leave (struct qmp_vm *vm, int code)
+{
+  HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->qmp->host);
+  int r = 0;
+  if (vm->pending.bytes != NULL && code < 0 && code != HV_E_CANCELLED)
+    r = qmp_pending_resolve (vm, err);
+  vm->resolving = 0;
+  qmp_vm_wake (vm);
+  if (r < 0)
+    hv_log (vm->qmp->host, HV_LOG_WARNING, "%s", hv_err_message (err));
+  if (r == HV_E_CANCELLED || code == HV_E_CANCELLED)
+    qmp_pending_later (vm);
+}
+
+int
+qmp_pending_commit (struct qmp_vm *vm, struct qmp_pending *p, struct hv_err *err)
+{
+  if (p->committed)
+    return 0;
+  HV_SET (p, committed, 1);
+  int r = qmp_kept_set (vm->qmp->host, &vm->pending, &qmp_pending_record, p, err);
+  return r == 0 ? qmp_record_save (vm, err) : r;
+}
+
+int
+qmp_pending_get (struct qmp_vm *vm, const char *op, struct qmp_pending *ret)
+{
+  return qmp_kept_get (vm->qmp->host, &vm->pending, &qmp_pending_record, ret, NULL) > 0 && strcmp (ret->op, op) == 0;
+}
+
+const char *
+qmp_pending_end_reason (struct qmp_vm *vm)
+{
+  struct qmp_pending p;
+  if (qmp_pending_get (vm, "save", &p))
+    return p.committed ? "saved" : NULL;
+  if (qmp_pending_get (vm, "migrate", &p))
+    return p.committed ? "migrated" : NULL;
+  if (vm->stop_requested || vm->acknowledged)
+    return NULL;
+  if (qmp_pending_get (vm, "restore", &p))
+    return "restore_failed";
+  return qmp_pending_get (vm, "migrate_in", &p) ? "migration_failed" : NULL;
 }

@@ -109,6 +109,8 @@ const struct hv_plugin qmp_plugin = {
     HV_IMPLEMENT (hv_hypervisor_snapshot_list, qmp_snapshot_list),
     HV_IMPLEMENT (hv_hypervisor_snapshot_revert, qmp_snapshot_revert),
     HV_IMPLEMENT (hv_hypervisor_snapshot_delete, qmp_snapshot_delete),
+    HV_IMPLEMENT (hv_hypervisor_save, qmp_save),
+    HV_IMPLEMENT (hv_hypervisor_restore, qmp_restore),
     HV_IMPLEMENT (hv_hypervisor_console, qmp_console),
     HV_IMPLEMENT (hv_hypervisor_display, qmp_display),
     NULL },

@@ -58,13 +58,18 @@ HV_RECORD_STRUCT (qmp_snapshots, QMP_SNAPSHOTS);
 /* An operation whose side effects may or may not have happened: written before them, cleared together with what they lead
  * to. Whoever finds one asks QEMU what is true and finishes it one way or the other (pending.c). */
 #define QMP_PENDING(F, T) \
-  F (T, STR, _, op, HV_REQUIRED, "attach, snapshot, merge, revert, discard, save, dump or migrate") \
+  F (T, STR, _, op, HV_REQUIRED, "attach, snapshot, merge, revert, discard, save, restore, dump, migrate or migrate_in") \
   F (T, BOOL, _, config, 0, "the definition changes, too") \
   F (T, STR, _, device, 0, "name of the device") \
   F (T, REC, hv_machine_disk, disk, 0, "disk that is plugged in") \
   F (T, REC, hv_machine_nic, nic, 0, "network card that is plugged in") \
   F (T, REC, qmp_snapshot, snapshot, 0, "snapshot that is made") \
-  F (T, STRS, _, paths, 0, "files that are made, and removed again unless it succeeds")
+  F (T, STRS, _, paths, 0, "files that are made, and removed again unless it succeeds") \
+  F (T, BOOL, _, running, 0, "its guest ran before") \
+  F (T, STR, _, token, 0, "what tells ours from others: a file, a connection") \
+  F (T, STR, _, uri, 0, "where the two sides of a migration meet") \
+  F (T, BOOL, _, made, 0, "the VM was defined by it") \
+  F (T, BOOL, _, committed, 0, "it cannot be taken back any more")
 HV_RECORD_STRUCT (qmp_pending, QMP_PENDING);
 
 /* One document per VM: its definition and what it is doing. Written before a process is started, again with its pid before
@@ -131,7 +136,7 @@ struct qmp_vm {
   uint64_t start_ticks;
   uint8_t launched, acknowledged, agent_connected;
   uint8_t stop_requested, shutdown_seen, by_guest, panicked, settling, saving, adopting, undefined, reachable_again, managed,
-      resolving;
+      resolving, incoming;
   uint32_t adopt_delay_ms;
   struct hv_watch *exit_watch;
   struct qmp_monitor *monitor;
@@ -140,6 +145,9 @@ struct qmp_vm {
   uint64_t retry_ms, retry_at_ms; /* next attempt to connect again */
   struct hv_stream *console;      /* the session of the serial console, if there is one */
   char *refused_device;           /* the guest would not let it go */
+  const char *run_reason;         /* what its first run is called: booted, restored, migrated; static */
+  uint64_t stood_ms;              /* monotonic: the guest last stopped */
+  uint32_t transfer_events;       /* how often QEMU said something about a migration */
   char *io_error;                 /* reason of the last failure that stopped the guest */
 
   /* the agent's channel */
@@ -210,6 +218,18 @@ void qmp_pending_later (struct qmp_vm *);                                       
 int qmp_pending_settle (struct qmp_vm *, struct hv_err *); /* nothing is pending any more: before a new operation */
 /* After a failure: whether it may have happened all the same. Then it is resolved, and the caller leaves it alone. */
 int qmp_pending_in_doubt (struct qmp_vm *, int code);
+/* For operations that wait long: nobody else resolves them meanwhile. leave() ends that, and what is still pending then is
+ * resolved: here if it failed, by a coroutine of its own if that is not possible here. */
+int qmp_pending_enter (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
+void qmp_pending_leave (struct qmp_vm *, int code);
+int qmp_pending_commit (struct qmp_vm *, struct qmp_pending *, struct hv_err *); /* from here on it goes forward only */
+int qmp_pending_get (struct qmp_vm *, const char *op, struct qmp_pending *ret);  /* 1 if that is what is pending */
+/* What a pending operation calls the end of the process: saved, migrated, restore_failed, migration_failed; NULL: nothing. */
+const char *qmp_pending_end_reason (struct qmp_vm *);
+int qmp_save_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
+int qmp_restore_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
+int qmp_migrate_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
+int qmp_incoming_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
 
 /* --- process.c --- */
 int qmp_process_start_ticks (int32_t pid, uint64_t *ret);
@@ -324,8 +344,19 @@ int qmp_files_size (struct qmp *, const char *path, uint32_t format, uint64_t *r
 int qmp_taps_open (struct qmp *, const struct hv_machine *, int32_t *fds, struct hv_err *);
 
 /* --- start.c, stop.c, agent.c --- */
-int qmp_launch (struct qmp_vm *, int paused, struct hv_err *); /* [coro] */
-int qmp_end (struct qmp_vm *, struct hv_err *);                /* [coro] the process is gone afterwards */
+/* How a machine is started. */
+struct qmp_launch {
+  const struct hv_machine *machine; /* NULL: the definition */
+  uint8_t paused;
+  uint8_t incoming;       /* it waits for a machine's state instead of booting */
+  const char *op;         /* for errors: start, restore … */
+  const char *run_reason; /* booted, restored … */
+  /* Brings that state before the guest may run; NULL: it keeps waiting, and is not acknowledged. */
+  int (*load) (struct qmp_vm *, void *arg, struct hv_err *);
+  void *arg;
+};
+int qmp_launch (struct qmp_vm *, const struct qmp_launch *, struct hv_err *); /* [coro] */
+int qmp_end (struct qmp_vm *, struct hv_err *);                               /* [coro] the process is gone afterwards */
 int qmp_agent_exchange (struct qmp_vm *, const char *command, uint64_t timeout_ms, int answered, char **ret_reply,
                         struct hv_err *); /* [coro] */
 void qmp_agent_close (struct qmp_vm *);
@@ -356,6 +387,10 @@ int qmp_snapshot_delete (void *, struct hv_call *, const void *, void *, struct 
 int qmp_resize_block (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_set_memory (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_set_vcpus (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_save (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_restore (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_migrate (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_migrate_in (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_detach (void *, struct hv_call *, const void *, void *, struct hv_err *);
 extern const struct hv_plugin qmp_plugin;
 #endif

@@ -139,8 +139,9 @@ record_take (struct qmp_vm *vm, const struct qmp_document *d, struct hv_err *err
     vm->launched = vm->acknowledged = 0;
     vm->pid = 0;
     vm->start_ticks = 0;
+    const char *reason = qmp_pending_end_reason (vm);
     (void) qmp_vm_set_live (vm, NULL, NULL);
-    qmp_vm_set_state (vm, HV_VM_STOPPED, "node_rebooted", NULL);
+    qmp_vm_set_state (vm, HV_VM_STOPPED, reason != NULL ? reason : "node_rebooted", NULL);
     qmp_record_save_later (vm);
   }
   if (!vm->launched)

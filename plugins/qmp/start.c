@@ -10,6 +10,7 @@
 /* Descriptors for QEMU, in the order of qmp_fd_plan; closed here in any case. */
 struct launch {
   struct qmp_vm *vm;
+  const struct qmp_launch *how;
   struct hv_machine machine;
   struct qmp_fd_plan plan;
   struct qmp_argv argv;
@@ -101,14 +102,22 @@ launch_prepare (struct launch *l, struct hv_err *err)
   struct qmp_vm *vm = l->vm;
   struct qmp *q = vm->qmp;
   int r = qmp_node_wait (q, err);
-  if (r == 0)
+  if (r == 0 && l->how->machine != NULL)
+    l->machine = *l->how->machine;
+  else if (r == 0)
     r = qmp_vm_machine (vm, &l->machine, err);
   if (r < 0)
     return r;
   l->uid = HV_HAS (&l->machine, owner_uid) ? l->machine.owner_uid : q->config->uid;
   qmp_fd_plan_make (&l->machine, &l->plan);
   r = qmp_native_argv (vm, &l->machine, 1, &l->argv, err);
-  return r == 0 ? launch_open (l, err) : r;
+  if (r < 0)
+    return r;
+  if (l->how->incoming) {
+    qmp_argv_add (&l->argv, "-incoming");
+    qmp_argv_add (&l->argv, "defer");
+  }
+  return l->argv.failed ? hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory") : launch_open (l, err);
 }
 
 static int
@@ -148,7 +157,7 @@ ready_or_gone (const struct qmp_vm *vm)
 
 /* It is the machine we meant, and it has not run. */
 static int
-launch_verify (struct qmp_vm *vm, struct hv_err *err)
+launch_verify (struct qmp_vm *vm, const char *expected, struct hv_err *err)
 {
   HV_CLEAN (json) json_t *uuid = NULL, *status = NULL;
   int r = qmp_control_query (vm, "query-uuid", NULL, &uuid, err);
@@ -158,13 +167,13 @@ launch_verify (struct qmp_vm *vm, struct hv_err *err)
     return r;
   if (strcasecmp (qmp_json_str (uuid, "UUID", ""), vm->uuid) != 0)
     return hv_err_set (err, HV_E_INTERNAL, "another machine answers on its monitor");
-  if (strcmp (qmp_json_str (status, "status", ""), "prelaunch") != 0)
+  if (strcmp (qmp_json_str (status, "status", ""), expected) != 0)
     return hv_err_set (err, HV_E_INTERNAL, "it is '%s' before it was told to run", qmp_json_str (status, "status", ""));
   return 0;
 }
 
 static int
-launch_handshake (struct qmp_vm *vm, struct hv_err *err)
+launch_handshake (struct qmp_vm *vm, const struct qmp_launch *how, struct hv_err *err)
 {
   int r = qmp_vm_wait (vm, ready_or_gone, vm->qmp->config->start_ms, err);
   if (r == HV_E_DEADLINE_EXCEEDED)
@@ -173,20 +182,28 @@ launch_handshake (struct qmp_vm *vm, struct hv_err *err)
     return r;
   if (vm->pidfd < 0)
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "%s", vm->detail != NULL ? vm->detail : "QEMU ended at once");
-  return launch_verify (vm, err);
+  return launch_verify (vm, how->incoming ? "inmigrate" : "prelaunch", err);
 }
 
 static int
-launch_run (struct qmp_vm *vm, int paused, struct hv_err *err)
+launch_run (struct qmp_vm *vm, const struct qmp_launch *how, struct hv_err *err)
 {
-  int r = paused ? 0 : qmp_control_change (vm, "cont", NULL, err);
+  vm->managed = 1;
+  if (how->incoming && how->load == NULL) {
+    vm->incoming = 1;
+    qmp_vm_set_state (vm, HV_VM_MIGRATING, "incoming", NULL);
+    return qmp_record_save (vm, err);
+  }
+  int r = how->load != NULL ? how->load (vm, how->arg, err) : 0;
+  if (r == 0 && !how->paused)
+    r = qmp_control_change (vm, "cont", NULL, err);
   if (r < 0)
     return r;
-  vm->acknowledged = vm->managed = 1;
-  if (paused)
-    qmp_vm_set_state (vm, HV_VM_PAUSED, "start_paused", NULL);
+  vm->acknowledged = 1;
+  if (how->paused)
+    qmp_vm_set_state (vm, HV_VM_PAUSED, how->load != NULL ? how->run_reason : "start_paused", NULL);
   else if (vm->state == HV_VM_STARTING)
-    qmp_vm_set_state (vm, HV_VM_RUNNING, "booted", NULL);
+    qmp_vm_set_state (vm, HV_VM_RUNNING, how->run_reason, NULL);
   return qmp_record_save (vm, err);
 }
 
@@ -198,7 +215,7 @@ is_gone (const struct qmp_vm *vm)
 
 /* It never ran, so it may be ended. If this coroutine is cancelled, the watch on the process does the rest. */
 static int
-launch_undo (struct qmp_vm *vm, int code, struct hv_err *err)
+launch_undo (struct qmp_vm *vm, const struct qmp_launch *how, int code, struct hv_err *err)
 {
   qmp_control_close (vm);
   if (vm->pidfd >= 0) {
@@ -206,29 +223,33 @@ launch_undo (struct qmp_vm *vm, int code, struct hv_err *err)
     (void) qmp_vm_wait (vm, is_gone, 5000, NULL);
   } else if (vm->launched) {
     vm->launched = 0;
+    (void) qmp_vm_set_live (vm, NULL, NULL);
     qmp_vm_set_state (vm, HV_VM_STOPPED, "start_failed", hv_err_message (err));
     qmp_paths_remove (vm, 1);
     qmp_record_save_later (vm);
   }
   vm->settling = 0;
-  return hv_err_wrap (err, code, "start VM '%s'", vm->name);
+  return hv_err_wrap (err, code, "%s VM '%s'", how->op, vm->name);
 }
 
 int
-qmp_launch (struct qmp_vm *vm, int paused, struct hv_err *err)
+qmp_launch (struct qmp_vm *vm, const struct qmp_launch *how, struct hv_err *err)
 {
-  struct launch l = { .vm = vm, .log_fd = -1 };
+  struct launch l = { .vm = vm, .how = how, .log_fd = -1 };
   int r = launch_prepare (&l, err);
   if (r < 0) {
     launch_clear (&l);
     if (vm->uuid != NULL)
       qmp_paths_remove (vm, 0);
-    return hv_err_wrap (err, r, "start VM '%s'", vm->name);
+    return hv_err_wrap (err, r, "%s VM '%s'", how->op, vm->name);
   }
   vm->settling = vm->launched = 1;
-  vm->acknowledged = 0;
+  vm->acknowledged = vm->incoming = 0;
+  vm->run_reason = how->run_reason;
   if (qmp_text_set (&vm->accel, vm->qmp->accel) < 0)
     r = hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  if (r == 0 && how->machine != NULL)
+    r = qmp_vm_set_live (vm, how->machine, err);
   qmp_vm_set_state (vm, HV_VM_STARTING, "start", NULL);
   if (r == 0)
     r = qmp_record_save (vm, err);
@@ -238,11 +259,11 @@ qmp_launch (struct qmp_vm *vm, int paused, struct hv_err *err)
   if (r == 0)
     r = qmp_record_save (vm, err); /* with its pid, while QEMU sets itself up */
   if (r == 0)
-    r = launch_handshake (vm, err);
+    r = launch_handshake (vm, how, err);
   if (r == 0)
-    r = launch_run (vm, paused, err);
+    r = launch_run (vm, how, err);
   if (r < 0 && !vm->acknowledged)
-    return launch_undo (vm, r, err);
+    return launch_undo (vm, how, r, err);
   vm->settling = 0;
-  return r < 0 ? hv_err_wrap (err, r, "start VM '%s'", vm->name) : 0;
+  return r < 0 ? hv_err_wrap (err, r, "%s VM '%s'", how->op, vm->name) : 0;
 }

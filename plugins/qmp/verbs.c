@@ -228,7 +228,7 @@ qmp_start (void *self, struct hv_call *call, const void *args, void *result, str
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
   int r = qmp_pending_settle (vm, err);
   if (r == 0)
-    r = qmp_launch (vm, a->paused, err);
+    r = qmp_launch (vm, &(struct qmp_launch){ .op = "start", .run_reason = "booted", .paused = a->paused }, err);
   qmp_vm_fill (vm, result);
   return r;
 }
@@ -249,11 +249,14 @@ static int
 change (struct qmp *q, const char *name, const char *command, const uint32_t *from, uint32_t to, void *result, struct hv_err *err)
 {
   HV_CLEAN (qmp_vm) struct qmp_vm *vm = vm_hold (q, name, err);
+  struct qmp_pending p;
   int allowed = 0, r = 0;
   if (vm == NULL)
     return HV_E_NOT_FOUND;
   for (; *from != HV_VM_STATES; from++)
     allowed |= vm->state == *from;
+  if (qmp_pending_get (vm, "save", &p) || qmp_pending_get (vm, "migrate", &p))
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s': it is not settled yet what became of '%s'", vm->name, p.op);
   if (!allowed && vm->state != to)
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
   if (vm->state != to)

@@ -9,8 +9,11 @@
 static void
 exit_state (struct qmp_vm *vm, uint32_t *ret_state, const char **ret_reason)
 {
+  const char *pending = qmp_pending_end_reason (vm);
   *ret_state = HV_VM_STOPPED;
-  if (vm->stop_requested)
+  if (pending != NULL)
+    *ret_reason = pending;
+  else if (vm->stop_requested)
     *ret_reason = "destroyed";
   else if (!vm->acknowledged)
     *ret_reason = "start_failed";
@@ -53,12 +56,13 @@ vm_exited (struct qmp_vm *vm)
   qmp_control_close (vm);
   (void) qmp_process_exit_status (vm->pidfd, status, sizeof status);
   exit_state (vm, &state, &reason);
-  int failed = state == HV_VM_CRASHED || strcmp (reason, "start_failed") == 0;
+  int failed = state == HV_VM_CRASHED || strstr (reason, "_failed") != NULL;
   HV_CLEAN (hv_free) char *detail = failed ? exit_detail (vm, status) : NULL;
   agent_gone (vm);
   qmp_console_close (vm);
   qmp_exit_forget (vm);
-  vm->launched = vm->acknowledged = vm->stop_requested = vm->shutdown_seen = vm->by_guest = vm->panicked = vm->managed = 0;
+  vm->launched = vm->acknowledged = vm->stop_requested = vm->shutdown_seen = vm->by_guest = vm->panicked = vm->managed
+      = vm->incoming = 0;
   vm->retry_at_ms = 0;
   (void) qmp_vm_set_live (vm, NULL, NULL);
   qmp_paths_remove (vm, 1);
