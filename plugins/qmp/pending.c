@@ -83,8 +83,12 @@ int
 qmp_pending_settle (struct qmp_vm *vm, struct hv_err *err)
 {
   int r = vm->resolving ? qmp_vm_wait (vm, not_resolving, 30000, err) : 0;
-  if (r == 0 && vm->pending.bytes != NULL)
+  if (r == 0 && vm->pending.bytes != NULL) {
+    vm->resolving = 1; /* one at a time: a second one would clear what comes after the first */
     r = qmp_pending_resolve (vm, err);
+    vm->resolving = 0;
+    qmp_vm_wake (vm);
+  }
   return r < 0 ? hv_err_wrap (err, r, "an earlier operation is not finished") : 0;
 }
 
