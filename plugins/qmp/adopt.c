@@ -190,6 +190,7 @@ qmp_adopt_one (struct qmp_vm *vm, struct hv_err *err)
   if (r == 0)
     r = adopt_state (vm, err);
   vm->adopting = 0;
+  qmp_vm_wake (vm);
   if (r == 0)
     vm->retry_ms = 0, vm->managed = 1;
   else if (vm->pidfd >= 0 && r != HV_E_CANCELLED)

@@ -73,16 +73,17 @@ resolve_run (void *self, void *arg)
     hv_log (vm->qmp->host, HV_LOG_WARNING, "%s", hv_err_message (err));
 }
 
+/* Who adopts resolves at the end of it. */
 static int
 not_resolving (const struct qmp_vm *vm)
 {
-  return !vm->resolving;
+  return !vm->resolving && !vm->adopting;
 }
 
 int
 qmp_pending_settle (struct qmp_vm *vm, struct hv_err *err)
 {
-  int r = vm->resolving ? qmp_vm_wait (vm, not_resolving, 30000, err) : 0;
+  int r = !not_resolving (vm) ? qmp_vm_wait (vm, not_resolving, 30000, err) : 0;
   if (r == 0 && vm->pending.bytes != NULL) {
     vm->resolving = 1; /* one at a time: a second one would clear what comes after the first */
     r = qmp_pending_resolve (vm, err);
@@ -117,9 +118,10 @@ qmp_pending_later (struct qmp_vm *vm)
 int
 qmp_pending_enter (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_err *err)
 {
+  vm->resolving = 1;
   int r = qmp_pending_begin (vm, p, err);
-  if (r == 0)
-    vm->resolving = 1;
+  if (r < 0)
+    vm->resolving = 0;
   return r;
 }
 

@@ -159,7 +159,9 @@ save_finish (struct save *s, struct hv_err *err)
   hv_step (h, "save.written");
   int r = hv_offload (h, save_commit, s, err);
   hv_step (h, "save.named");
-  if (r == 0 && qmp_pending_get (s->vm, "save", &p))
+  if (r == 0 && !qmp_pending_get (s->vm, "save", &p))
+    r = hv_err_set (err, HV_E_INTERNAL, "its record was taken away");
+  if (r == 0)
     r = qmp_pending_commit (s->vm, &p, err);
   if (r == 0)
     r = qmp_end (s->vm, err);
