@@ -230,15 +230,30 @@ hv_fake_free (struct hv_fake *f)
 {
   if (f == NULL)
     return;
-  instance_stop (f, f->instance);
+  hv_fake_down (f);
   fake_release (f);
+}
+
+void
+hv_fake_down (struct hv_fake *f)
+{
+  if (f->instance != NULL)
+    instance_stop (f, f->instance);
+  f->instance = NULL;
+}
+
+int
+hv_fake_up (struct hv_fake *f, char **ret_error)
+{
+  f->instance = instance_start (f, f->plugin, f->plugin->name, (struct hv_bin){ f->config.data, f->config.size }, ret_error);
+  return f->instance != NULL ? 0 : -1;
 }
 
 void
 hv_fake_restart (struct hv_fake *f)
 {
-  instance_stop (f, f->instance);
-  f->instance = instance_start (f, f->plugin, f->plugin->name, (struct hv_bin){ f->config.data, f->config.size }, NULL);
+  hv_fake_down (f);
+  (void) hv_fake_up (f, NULL);
 }
 
 const char *
@@ -253,6 +268,7 @@ struct hv_fake_call {
   struct hv_fake *fake;
   struct hv_call *call;
   struct outcome outcome;
+  uint64_t sent_ms, answered_ms, seq;
 };
 
 static void
@@ -260,6 +276,8 @@ call_done (struct hv_call *c, void *arg)
 {
   struct hv_fake_call *fc = arg;
   static const uint8_t empty = 0x80;
+  fc->answered_ms = hv_loop_now_ms ();
+  fc->seq = hv_fake_seq (fc->fake);
   struct hv_bin b = hv_call_result (c) != NULL ? hv_msg_bytes (hv_call_result (c)) : (struct hv_bin){ &empty, 1 };
   fc->outcome.code = hv_call_code (c);
   fc->outcome.text = fc->outcome.code < 0 ? must (strdup (hv_err_message (hv_call_error (c)))) : must (hv_pack_to_json (b, 0));
@@ -282,6 +300,7 @@ hv_fake_call_start (struct hv_fake *f, const char *verb, const char *args_json)
                                  .deadline_ms = hv_loop_now_ms () + FAKE_TIMEOUT_MS };
   char *name = joined (f->plugin->name, ".", verb);
   fc->fake = f;
+  fc->sent_ms = fc->answered_ms = hv_loop_now_ms ();
   int r = hv_bus_route (f->bus, name, strlen (name), &route, err);
   if (r == 0 && (r = hv_call_reserved (req.args, &req, err)) < 0)
     hv_instance_unref (route->instance);
@@ -300,6 +319,18 @@ hv_fake_call_cancel (struct hv_fake_call *fc)
 {
   if (fc->call != NULL)
     hv_call_cancel (fc->call);
+}
+
+int
+hv_fake_call_wait (struct hv_fake_call *fc, uint64_t timeout_ms)
+{
+  return hv_loop_run_until (fc->fake->loop, &fc->outcome.done, timeout_ms);
+}
+
+struct hv_fake_took
+hv_fake_call_took (const struct hv_fake_call *fc)
+{
+  return (struct hv_fake_took){ fc->answered_ms - fc->sent_ms, fc->seq };
 }
 
 char *
@@ -463,6 +494,59 @@ hv_fake_wait_event (struct hv_fake *f, const char *topic_glob, uint64_t timeout_
       return NULL;
     (void) spin (f, 5);
   }
+}
+
+uint64_t
+hv_fake_seq (struct hv_fake *f)
+{
+  uint64_t epoch, seq;
+  hv_events_head (f->bus, &epoch, &seq);
+  return seq;
+}
+
+/* The entry is pairs without a map header, the topic is the fourth one's value. */
+static char *
+event_topic (struct hv_bin packed)
+{
+  struct hv_read r = { packed.data, packed.data + packed.size };
+  struct hv_value v = { 0 };
+  for (int i = 0; i < 7; i++)
+    (void) hv_read_skip (&r);
+  if (!hv_read_next (&r, &v) || v.type != HV_MP_STR)
+    die ("an event without a topic");
+  return must (strndup ((const char *) v.as.data, v.size));
+}
+
+int
+hv_fake_event_next (struct hv_fake *f, uint64_t *cursor, struct hv_fake_event *ret)
+{
+  static const char *const all[] = { "*", NULL };
+  struct hv_event_cursor c = { .next = *cursor + 1, .globs = all };
+  struct hv_event_entry e;
+  int r = hv_events_next (f->bus, &c, &e);
+  if (r < 0)
+    die ("the event log was too short for this test");
+  if (r == 0)
+    return 0;
+  struct hv_bin b = hv_msg_bytes (e.packed);
+  struct hv_bin data = { b.data + e.data_at, b.size - e.data_at };
+  *ret = (struct hv_fake_event){ .seq = e.seq, .size = data.size };
+  ret->topic = event_topic (b);
+  ret->json = must (hv_pack_to_json (data, 0));
+  ret->data = must (malloc (data.size > 0 ? data.size : 1));
+  memcpy (ret->data, data.data, data.size);
+  hv_msg_unref (e.packed);
+  *cursor = e.seq;
+  return 1;
+}
+
+void
+hv_fake_event_clear (struct hv_fake_event *e)
+{
+  free (e->topic);
+  free (e->json);
+  free (e->data);
+  memset (e, 0, sizeof *e);
 }
 
 int

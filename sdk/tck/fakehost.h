@@ -15,6 +15,10 @@ struct hv_fake *hv_fake_new (const struct hv_plugin *plugin, const char *config_
 void hv_fake_free (struct hv_fake *);
 /* Stops and starts the instance over the same directories (what a restart of the daemon does to it). */
 void hv_fake_restart (struct hv_fake *);
+/* The two halves of it, for what happens while the daemon is away. hv_fake_up returns 0, or -1 and *ret_error (malloc'd; may be
+ * NULL to abort instead); in between nothing may be called. */
+void hv_fake_down (struct hv_fake *);
+int hv_fake_up (struct hv_fake *, char **ret_error);
 const char *hv_fake_dir (const struct hv_fake *);
 
 /* Calls a verb of the plugin and runs the loop until it answers. Returns malloc'd text: the result as JSON and *ret_code 0, or the
@@ -25,6 +29,13 @@ struct hv_fake_call;
 struct hv_fake_call *hv_fake_call_start (struct hv_fake *, const char *verb, const char *args_json);
 void hv_fake_call_cancel (struct hv_fake_call *);
 char *hv_fake_call_finish (struct hv_fake_call *, int *ret_code);
+/* Runs the loop until it is answered, or for this long; 1 if it is. It is still to be collected. */
+int hv_fake_call_wait (struct hv_fake_call *, uint64_t timeout_ms);
+/* About an answer that came: how long it took, and the newest event there was when it came. */
+struct hv_fake_took {
+  uint64_t ms, seq;
+};
+struct hv_fake_took hv_fake_call_took (const struct hv_fake_call *);
 
 /* What a call of the plugin to "instance.verb" is answered with: JSON and code 0, or a message and a code. */
 typedef char *hv_fake_answer_fn (void *arg, const char *args_json, int *ret_code); /* returns malloc'd text */
@@ -39,9 +50,20 @@ int hv_fake_attach (struct hv_fake *, const char *token);
 
 /* Publishes an event as if another instance had ("qmp.lifecycle", JSON). */
 void hv_fake_emit (struct hv_fake *, const char *topic, const char *data_json);
-/* Waits for the next event of the plugin whose topic matches; returns its data as malloc'd JSON, or NULL after the timeout. Events that
- * came earlier and were not taken count. */
+/* Waits for the next event of the plugin whose topic matches; returns its data as malloc'd JSON, or NULL after the timeout. Events
+ * that came earlier and were not taken count. */
 char *hv_fake_wait_event (struct hv_fake *, const char *topic_glob, uint64_t timeout_ms);
+/* Reading the event log without taking from it. `*cursor` is the seq of the last event read; hv_fake_seq is the newest one's.
+ * Returns 1 and the event, whose members are the caller's to free (`data` is msgpack), or 0 when there is none yet. */
+struct hv_fake_event {
+  uint64_t seq;
+  char *topic, *json;
+  uint8_t *data;
+  uint64_t size;
+};
+uint64_t hv_fake_seq (struct hv_fake *);
+int hv_fake_event_next (struct hv_fake *, uint64_t *cursor, struct hv_fake_event *ret);
+void hv_fake_event_clear (struct hv_fake_event *);
 /* Runs the loop until fn (arg) is true; 0 after the timeout. */
 int hv_fake_run_until (struct hv_fake *, int (*fn) (void *arg), void *arg, uint64_t timeout_ms);
 #endif
