@@ -18,6 +18,19 @@ function(hv_add_test name label)
   set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${T_TIMEOUT})
 endfunction()
 
+# hv_add_conformance(NAME INTERFACE plugin-target [ARGS …]): the conformance kit against a provider, under the label tck.
+function(hv_add_conformance name interface plugin)
+  if(NOT BUILD_TESTING)
+    return()
+  endif()
+  cmake_parse_arguments(C "" "TIMEOUT" "ARGS" ${ARGN})
+  if(NOT C_TIMEOUT)
+    set(C_TIMEOUT 300)
+  endif()
+  add_test(NAME ${name} COMMAND hvkit-tck ${interface} $<TARGET_FILE:${plugin}> ${C_ARGS})
+  set_tests_properties(${name} PROPERTIES LABELS tck TIMEOUT ${C_TIMEOUT} RUN_SERIAL ON)
+endfunction()
+
 # hv_add_fuzzer(NAME SOURCES … [LIBS …]): a libFuzzer target; only with the `fuzz` preset (clang). Corpus in tests/fuzz/corpus/NAME.
 # `cmake --build … --target fuzzers` builds them all and nothing else.
 option(HV_FUZZ "build the fuzz targets" OFF)

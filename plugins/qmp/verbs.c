@@ -377,8 +377,8 @@ probe_verbs (struct qmp *q, struct hv_probe *ret)
     struct hv_support *s = &ret->verbs.items[ret->verbs.count];
     s->verb = hv_iface_hypervisor.verbs[ret->verbs.count]->verb;
     s->supported = (uint8_t) implemented (s->verb);
-    if (!s->supported)
-      HV_SET (s, reason, "this version of the qmp backend does not have it");
+    if (!s->supported) /* in the words of the core, which answers for it */
+      HV_SET (s, reason, hv_printf (q->host, "this backend does not do '%s' of hypervisor/1", s->verb));
   }
   ret->has.verbs = 1;
   return 0;
