@@ -158,7 +158,11 @@ session_status (const struct session *s, int r)
 static void
 say_connected (struct hv_app *app, const struct hv_model_method *m, const struct hv_node *args)
 {
-  const char *key = m->key != NULL ? hv_node_str (args, m->key) : NULL;
+  const char *name, *key = NULL;
+  uint64_t n;
+  int optional;
+  if (hv_args_positional (m->positional, &name, &n, &optional) != NULL) /* the first of them says of what */
+    key = hv_node_str (args, hv_node_strn (&app->arena, name, n));
   fprintf (stderr, "Connected to %s%s%s. Ctrl-] leaves.\n", m->verb, key != NULL ? " of " : "",
            key != NULL ? hv_term_safe (&app->arena, key, strlen (key)) : "");
   (void) fflush (stderr);

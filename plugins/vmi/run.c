@@ -164,18 +164,23 @@ vmi_restart (void *self, struct hv_call *call, const void *args, void *result, s
 
 /* --- the running machine --- */
 
-/* The instance, referenced; it runs. */
-static int
-need_running (struct vmi *vmi, const struct vmi_ref_args *a, struct vmi_vm **ret, struct hv_err *err)
+int
+vmi_need_running (struct vmi *vmi, const char *namespace_, const char *name, struct vmi_vm **ret, struct hv_err *err)
 {
-  struct vmi_vm *v = vmi_need (vmi, VMI_KIND_VMI, a->namespace, a->name, err);
+  struct vmi_vm *v = vmi_need (vmi, VMI_KIND_VMI, namespace_, name, err);
   if (v == NULL)
     return HV_E_NOT_FOUND;
   if (!v->run.exists || v->run.phase != VMI_RUNNING)
-    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VirtualMachineInstance '%s/%s' is %s", a->namespace, a->name,
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VirtualMachineInstance '%s/%s' is %s", namespace_, name,
                        v->run.exists ? vmi_phase_words[v->run.phase] : "not started");
   *ret = vmi_vm_ref (v);
   return 0;
+}
+
+static int
+need_running (struct vmi *vmi, const struct vmi_ref_args *a, struct vmi_vm **ret, struct hv_err *err)
+{
+  return vmi_need_running (vmi, a->namespace, a->name, ret, err);
 }
 
 static int

@@ -44,6 +44,16 @@ HV_RECORD_STRUCT (vmi_delete_args, VMI_DELETE_ARGS);
   VMI_NAME_FIELD (F, T) \
   VMI_NAMESPACE_FIELD (F, T)
 HV_RECORD_STRUCT (vmi_ref_args, VMI_REF_ARGS);
+#define VMI_CONSOLE_ARGS(F, T) \
+  VMI_NAME_FIELD (F, T) \
+  VMI_NAMESPACE_FIELD (F, T) \
+  F (T, BOOL, _, force, 0, "end another session of this console", .def = "false")
+HV_RECORD_STRUCT (vmi_console_args, VMI_CONSOLE_ARGS);
+#define VMI_SCREENSHOT_ARGS(F, T) \
+  VMI_NAME_FIELD (F, T) \
+  VMI_NAMESPACE_FIELD (F, T) \
+  F (T, ENUM, hv_screenshot_format, format, 0, "format of the picture", .def = "png")
+HV_RECORD_STRUCT (vmi_screenshot_args, VMI_SCREENSHOT_ARGS);
 #define VMI_STOP_ARGS(F, T) \
   VMI_NAME_FIELD (F, T) \
   VMI_NAMESPACE_FIELD (F, T) \

@@ -104,6 +104,9 @@ CLI (stop, .words = "stop", .positional = "name", .done = "VM {name} was schedul
 CLI (restart, .words = "restart", .positional = "name", .done = "VM {name} was scheduled to restart");
 CLI (pause, .words = "pause", .positional = "name", .done = "VMI {name} was paused");
 CLI (unpause, .words = "unpause", .positional = "name", .done = "VMI {name} was unpaused");
+CLI (console, .words = "console", .positional = "name", .flags = HV_CLI_TERMINAL);
+CLI (vnc, .words = "vnc", .positional = "name");
+CLI (screenshot, .words = "screenshot", .positional = "name");
 CLI (wait, .words = "wait vmi", .positional = "name", .done = "virtualmachineinstance.kubevirt.io/{name} condition met");
 CLI (guestosinfo, .words = "guestosinfo", .positional = "name");
 
@@ -158,6 +161,12 @@ const struct hv_plugin vmi_plugin = {
                                .cli = &cli_pause),
                     HV_METHOD ("unpause", HV_OPERATOR, vmi_unpause, &vmi_ref_args_record, NULL, "Let a paused instance go on",
                                .cli = &cli_unpause),
+                    HV_METHOD ("console", HV_OPERATOR, vmi_console, &vmi_console_args_record, &hv_stream_answer_record,
+                               "The serial console of an instance", .cli = &cli_console),
+                    HV_METHOD ("vnc", HV_OPERATOR, vmi_vnc, &vmi_ref_args_record, &hv_stream_answer_record,
+                               "The display of an instance, for a VNC viewer", .cli = &cli_vnc),
+                    HV_METHOD ("screenshot", HV_OPERATOR, vmi_screenshot, &vmi_screenshot_args_record, &hv_screenshot_record,
+                               "A picture of an instance's screen", .flags = HV_READ, .timeout_ms = 10000, .cli = &cli_screenshot),
                     HV_METHOD ("wait", HV_VIEWER, vmi_wait, &vmi_wait_args_record, &vmi_wait_result_record,
                                "Answer when an instance has a phase or a condition, or is gone", .flags = HV_READ,
                                .timeout_ms = WAIT_MS, .cli = &cli_wait),

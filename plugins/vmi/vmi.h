@@ -295,6 +295,11 @@ int vmi_stop (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_restart (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_pause (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_unpause (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_console (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_vnc (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_screenshot (void *, struct hv_call *, const void *, void *, struct hv_err *);
+/* run.c: the instance, referenced; it runs. NOT_FOUND, FAILED_PRECONDITION. */
+int vmi_need_running (struct vmi *, const char *namespace_, const char *name, struct vmi_vm **ret, struct hv_err *);
 int vmi_wait (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_guestosinfo (void *, struct hv_call *, const void *, void *, struct hv_err *);
 extern const struct hv_plugin vmi_plugin;

@@ -23,7 +23,7 @@ class Terminal:
     def __init__(self, daemon, *args):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execv(str(daemon.build / "cli/hvkit"), ["hvkit", "--socket", str(daemon.socket), *args])
+            os.execv(daemon.cli_argv()[0], [*daemon.cli_argv(), *args])
         self.seen = b""
 
     def expect(self, text):
@@ -64,8 +64,7 @@ class Console(unittest.TestCase):
         cls.g.start()
 
     def hvkit(self, *args, **more):
-        return subprocess.Popen([str(self.d.build / "cli/hvkit"), "--socket", str(self.d.socket), *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, **more)
+        return subprocess.Popen([*self.d.cli_argv(), *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
 
     def terminal(self, *args):
         t = Terminal(self.d, *args)

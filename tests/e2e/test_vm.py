@@ -2,6 +2,7 @@
 """A KubeVirt manifest, a real QEMU, a guest that boots and answers: from apply to nothing left behind, with a daemon that dies on the way."""
 import json
 import os
+import select
 import subprocess
 import sys
 import unittest
@@ -39,6 +40,25 @@ class WithVm(unittest.TestCase):
     def vmi(self):
         return json.loads(self.hvkit("get", "vmi", self.name, "-o", "json"))["items"][0]
 
+    def on_the_console(self, typed, wanted):
+        """What a program sees that types at the console through hvkit."""
+        p = subprocess.Popen([*self.d.cli_argv(), "console", self.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            p.stdin.write(typed)
+            p.stdin.flush()
+            seen = b""
+            while wanted not in seen:
+                self.assertTrue(select.select([p.stdout], [], [], 60)[0], f"only this came: {seen!r}")
+                more = os.read(p.stdout.fileno(), 4096)
+                self.assertTrue(more, f"the console ended after {seen!r}")
+                seen += more
+            p.stdin.close()
+            self.assertEqual(p.wait(60), 0)
+        finally:
+            p.kill()
+            p.wait()
+            p.stdout.close()
+
     def wait_agent(self):
         self.hvkit("wait", "vmi", self.name, "--for", "AgentConnected", "--timeout", BOOT, timeout=240)
 
@@ -58,6 +78,7 @@ class Life(WithVm):
         self.assertEqual(vmi["status"]["guestOSInfo"]["id"], "debian")
         self.assertEqual([t["phase"] for t in vmi["status"]["phaseTransitionTimestamps"]], ["Pending", "Scheduling", "Scheduled", "Running"])
         self.assertEqual(json.loads(self.hvkit("guestosinfo", self.name, "-o", "json"))["hostname"], self.host)
+        self.on_the_console(b"echo $(hostname)-$((6*7))\n", f"{self.host}-42".encode())
         self.assertRegex(self.hvkit("get", "vm"), r"ubuntu-amd\s+Running\s+True")
 
         # kill -9 of the daemon: the machine keeps its process, and the next daemon has it Running again, agent included

@@ -126,8 +126,11 @@ class Daemon:
         self.clients.append(client)
         return client
 
+    def cli_argv(self):
+        return [str(self.build / "cli/hvkit"), "--socket", str(self.socket)]
+
     def cli(self, *args, check=True, timeout=120, input=None, env=None):
-        r = subprocess.run([str(self.build / "cli/hvkit"), "--socket", str(self.socket), *args], capture_output=True, text=True, timeout=timeout,
+        r = subprocess.run([*self.cli_argv(), *args], capture_output=True, text=True, timeout=timeout,
                            input=input, env={**os.environ, **(env or {})})
         if check and r.returncode != 0:
             raise AssertionError(f"hvkit {' '.join(args)}: exit {r.returncode}\n{r.stdout}{r.stderr}\n--- log ---\n{self.log()[-4000:]}")

@@ -721,6 +721,36 @@ pause_and_unpause (void **state)
   see (w, "get_vm", "status.printableStatus", "Running");
 }
 
+static char *
+on_session (void *arg, const char *args, int *code)
+{
+  struct world *w = arg;
+  (void) code;
+  logged (w, args);
+  return text ("{\"token\":\"t0\"}");
+}
+
+static void
+sessions_are_the_backends (void **state)
+{
+  struct world *w = *state;
+  int code = -1;
+  hv_fake_answer (w->fake, "qmp.console", on_session, w);
+  hv_fake_answer (w->fake, "qmp.display", on_session, w);
+  hv_fake_answer_json (w->fake, "qmp.screenshot", HV_E_FAILED_PRECONDITION, "it has no screen");
+  apply (w, with_claim (vm_manifest ("running: true", VOLUME)), "created");
+  see (w, "get_vmi", "status.phase", "Running");
+  expect_error (w, "console", "{\"name\":\"b\"}", HV_E_NOT_FOUND, "VirtualMachineInstance 'default/b'");
+  char *answer = hv_fake_call (w->fake, "console", "{\"name\":\"a\",\"force\":true}", &code);
+  assert_int_equal (code, 0);
+  assert_string_equal (answer, "{\"token\":\"t0\"}");
+  free (answer);
+  call (w, "vnc", "{\"name\":\"a\"}");
+  assert_non_null (strstr (w->log, "{\"vm\":\"default_a\",\"force\":true}"));
+  assert_non_null (strstr (w->log, "{\"vm\":\"default_a\"}"));
+  expect_error (w, "screenshot", "{\"name\":\"a\"}", HV_E_FAILED_PRECONDITION, "it has no screen");
+}
+
 static void
 a_restart_of_the_plugin_changes_nothing (void **state)
 {
@@ -966,6 +996,7 @@ main (void)
     TEST (a_start_that_fails_for_good_says_why),
     TEST (the_agent_is_asked_until_it_answers),
     TEST (pause_and_unpause),
+    TEST (sessions_are_the_backends),
     TEST (a_restart_of_the_plugin_changes_nothing),
     TEST (what_ended_meanwhile_is_noticed),
     TEST (a_machine_that_runs_is_adopted_not_started_again),
