@@ -87,6 +87,15 @@ attach_config (struct qmp_vm *vm, const struct hv_attach_args *a, struct hv_err 
   return r == 0 ? qmp_record_save (vm, err) : r;
 }
 
+static int
+name_free (struct qmp_vm *vm, const struct hv_machine *m, const char *name, struct hv_err *err)
+{
+  int taken = qmp_machine_disk (m, name) != NULL;
+  for (uint32_t i = 0; i < m->nics.count; i++)
+    taken |= strcmp (m->nics.items[i].name, name) == 0;
+  return taken ? hv_err_set (err, HV_E_ALREADY_EXISTS, "VM '%s' has a device '%s' already", vm->name, name) : 0;
+}
+
 /* The machine as it will be passes the same checks as one that is defined: names, buses, formats. */
 static int
 attach_check (struct qmp_vm *vm, const struct hv_attach_args *a, struct hv_err *err)
@@ -98,13 +107,18 @@ attach_check (struct qmp_vm *vm, const struct hv_attach_args *a, struct hv_err *
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "one of disk and nic has to be given");
   if (!a->live && !a->config)
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "neither live nor config: there is nothing to do");
+  const char *name = disk != NULL ? disk->name : nic->name;
   int r = a->live ? qmp_vm_live (vm, &m, err) : 0;
+  if (r == 0 && a->live)
+    r = name_free (vm, &m, name, err);
   if (r == 0 && a->live && qmp_machine_with (vm->qmp->host, &m, disk, nic) < 0)
     r = out_of_memory (err);
   if (r == 0 && a->live)
     r = qmp_argv_check (&m, vm->accel != NULL ? vm->accel : "tcg", err);
   if (r == 0 && a->config)
     r = qmp_vm_machine (vm, &m, err);
+  if (r == 0 && a->config)
+    r = name_free (vm, &m, name, err);
   if (r == 0 && a->config && qmp_machine_with (vm->qmp->host, &m, disk, nic) < 0)
     r = out_of_memory (err);
   if (r == 0 && a->config)

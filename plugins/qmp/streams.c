@@ -33,7 +33,10 @@ stream_connect (struct qmp_vm *vm, const char *socket, const char *what, int *re
   HV_CLEAN (hv_free) char *path = qmp_path (vm, socket);
   if (vm->pidfd < 0)
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s: it has no %s", vm->name, hv_vm_state_words[vm->state], what);
-  *ret_fd = qmp_connect (path, err);
+  /* QEMU lets one wait besides the one it serves: who was just sent away may still be in the queue */
+  for (int tries = 0; (*ret_fd = qmp_connect (path, err)) == HV_E_UNAVAILABLE && tries < 40 && vm->pidfd >= 0; tries++)
+    if (hv_sleep (vm->qmp->host, 50, NULL) == HV_E_CANCELLED)
+      return hv_err_set (err, HV_E_CANCELLED, "%s of VM '%s': cancelled", what, vm->name);
   return *ret_fd < 0 ? hv_err_wrap (err, *ret_fd, "%s of VM '%s'", what, vm->name) : 0;
 }
 

@@ -20,7 +20,7 @@ with_disk (struct tck *t)
 static json_t *
 create (struct tck *t, const char *vm, const char *name, const char *overlay, const char *backing)
 {
-  const char *path = tck_overlay (t, overlay, backing, SIZE);
+  const char *path = tck_overlay (t, overlay, backing);
   return tck_ok (t, "snapshot_create", "{\"vm\":\"%s\",\"snapshot\":\"%s\",\"disks\":[{\"disk\":\"root\",\"path\":\"%s\"}]}", vm,
                  name, path);
 }
@@ -70,7 +70,7 @@ check_order (struct tck *t)
 static void
 check_refused (struct tck *t)
 {
-  const char *vm = with_disk (t), *path = tck_overlay (t, "s1.qcow2", tck_path (t, "root.img"), SIZE);
+  const char *vm = with_disk (t), *path = tck_overlay (t, "s1.qcow2", tck_path (t, "root.img"));
   (void) tck_ok (t, "start", "{\"vm\":\"%s\"}", vm);
   struct tck_answer a
       = tck_call (t, "snapshot_create", "{\"vm\":\"%s\",\"snapshot\":\"s\",\"disks\":[{\"disk\":\"root\",\"path\":\"%s\"}]}", vm,
@@ -82,7 +82,7 @@ check_refused (struct tck *t)
              tck_dump (t, snapshots (t, vm)));
   (void) tck_ok (t, "snapshot_create", "{\"vm\":\"%s\",\"snapshot\":\"s\",\"disks\":[{\"disk\":\"root\",\"path\":\"%s\"}]}", vm,
                  path);
-  const char *second = tck_overlay (t, "s2.qcow2", path, SIZE);
+  const char *second = tck_overlay (t, "s2.qcow2", path);
   (void) tck_refused (t, HV_E_ALREADY_EXISTS, "snapshot_create",
                       "{\"vm\":\"%s\",\"snapshot\":\"s\",\"disks\":[{\"disk\":\"root\",\"path\":\"%s\"}]}", vm, second);
 }

@@ -7,6 +7,7 @@ static void
 prepare (struct tck *t)
 {
   size_t i;
+  tck_disk_provider (t);
   json_t *row, *probe = tck_ok (t, "probe", "{}");
   t->verbs = tck_keep (t, json_object ());
   json_array_foreach (json_object_get (probe, "verbs"), i, row) (void) json_object_set (t->verbs, tck_str (row, "verb"), row);

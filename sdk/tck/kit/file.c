@@ -47,10 +47,9 @@ struct qcow2_header {
   uint32_t end_type, end_size;
 } __attribute__ ((packed));
 
-const char *
-tck_overlay (struct tck *t, const char *name, const char *backing, uint64_t size)
+static void
+write_overlay (struct tck *t, const char *path, const char *backing, const char *format, uint64_t size)
 {
-  const char *path = tck_path (t, name);
   uint64_t table = htobe64 (2 * CLUSTER);
   uint16_t counts[4] = { htobe16 (1), htobe16 (1), htobe16 (1), htobe16 (1) };
   struct qcow2_header h = { .magic = htobe32 (0x514649fb),
@@ -66,8 +65,8 @@ tck_overlay (struct tck *t, const char *name, const char *backing, uint64_t size
                             .refcount_order = htobe32 (4),
                             .header_length = htobe32 (104),
                             .format_type = htobe32 (0xe2792aca),
-                            .format_size = htobe32 (3),
-                            .format = "raw" };
+                            .format_size = htobe32 ((uint32_t) strlen (format)) };
+  memcpy (h.format, format, strlen (format));
   int fd = create (t, path, 4 * CLUSTER);
   if (pwrite (fd, &h, sizeof h, 0) != (ssize_t) sizeof h
       || pwrite (fd, backing, strlen (backing), sizeof h) != (ssize_t) strlen (backing)
@@ -75,7 +74,51 @@ tck_overlay (struct tck *t, const char *name, const char *backing, uint64_t size
       || pwrite (fd, counts, sizeof counts, 2 * CLUSTER) != (ssize_t) sizeof counts)
     tck_fail (t, "the kit cannot write '%s': %s", path, strerror (errno));
   (void) close (fd);
+}
+
+/* What a qcow2 image says of itself; 0 when it is none, and thus raw. */
+static uint64_t
+qcow2_size (const char *path)
+{
+  struct qcow2_header h = { 0 };
+  HV_CLEAN (hv_fd) int fd = open (path, O_RDONLY | O_CLOEXEC);
+  return fd >= 0 && pread (fd, &h, sizeof h, 0) > 32 && h.magic == htobe32 (0x514649fb) ? be64toh (h.size) : 0;
+}
+
+static void
+overlay (struct tck *t, const char *path, const char *backing)
+{
+  uint64_t size = qcow2_size (backing);
+  write_overlay (t, path, backing, size > 0 ? "qcow2" : "raw", size > 0 ? size : (uint64_t) tck_file_size (backing));
+}
+
+const char *
+tck_overlay (struct tck *t, const char *name, const char *backing)
+{
+  const char *path = tck_path (t, name);
+  overlay (t, path, backing);
   return path;
+}
+
+static char *
+overlay_answer (void *arg, const char *args_json, int *ret_code)
+{
+  struct tck *t = arg;
+  char *text = NULL;
+  const json_t *args = tck_keep (t, json_loads (args_json, 0, NULL));
+  overlay (t, tck_str (args, "path"), tck_str (args, "backing_path"));
+  *ret_code = 0;
+  if (asprintf (&text, "{\"path\":\"%s\",\"format\":\"qcow2\",\"virtual_size_bytes\":%llu,\"allocated_bytes\":0}",
+                tck_str (args, "path"), (unsigned long long) qcow2_size (tck_str (args, "path")))
+      < 0)
+    tck_fail (t, "the kit is out of memory");
+  return text;
+}
+
+void
+tck_disk_provider (struct tck *t)
+{
+  hv_fake_answer (t->host, "disk-qcow2.overlay", overlay_answer, t);
 }
 
 int64_t

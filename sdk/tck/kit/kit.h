@@ -116,9 +116,10 @@ int tck_state_index (const char *word);        /* HV_VM_*, or -1 */
 
 /* --- files (file.c) --- */
 const char *tck_path (struct tck *, const char *name);
-const char *tck_raw (struct tck *, const char *name, uint64_t size);                          /* a sparse image */
-const char *tck_overlay (struct tck *, const char *name, const char *backing, uint64_t size); /* qcow2 over a raw image */
-int64_t tck_file_size (const char *path);                                                     /* -1 when there is none */
+const char *tck_raw (struct tck *, const char *name, uint64_t size);           /* a sparse image */
+const char *tck_overlay (struct tck *, const char *name, const char *backing); /* qcow2 over an image */
+void tck_disk_provider (struct tck *);    /* a provider that needs an overlay calls disk-qcow2.overlay: here it is answered */
+int64_t tck_file_size (const char *path); /* -1 when there is none */
 
 /* --- running checks (run.c) and telling about it (report.c) --- */
 #define TCK_PASS 0u
