@@ -70,9 +70,9 @@ hv_loop_post (struct hv_loop *l, struct hv_task *t)
   int was_empty = l->head == NULL;
   *l->tail = t;
   l->tail = &t->next;
-  pthread_mutex_unlock (&l->lock);
   if (was_empty && this_loop != l)
-    ev_async_send (l->ev, &l->wake);
+    ev_async_send (l->ev, &l->wake); /* under the lock: once it is released, whoever took the task may free the loop */
+  pthread_mutex_unlock (&l->lock);
 }
 
 static struct hv_task *

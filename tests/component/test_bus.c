@@ -549,7 +549,7 @@ test_many_calls (void **state)
   static struct answer many[N];
   (void) state;
   for (int i = 0; i < N; i++)
-    (void) send_as (HV_ADMIN, &many[i], "probe.read", "{\"key\":\"a\",\"ms\":1}", 0);
+    (void) send_as (HV_ADMIN, &many[i], "probe.read", "{\"key\":\"a\",\"ms\":1}", 60000);
   for (int i = 0; i < N; i++)
     finish (&many[i], 0, NULL);
   assert_int_equal (probe.entered, N);
