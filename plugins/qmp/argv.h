@@ -32,9 +32,10 @@ struct qmp_argv_how {
 };
 
 /* Ids in QEMU of what later commands and events name. */
-#define QMP_ID_AGENT   "agent0"
-#define QMP_ID_BALLOON "balloon0"
-#define QMP_LAYERS_MAX 17u /* top and 16 below */
+#define QMP_ID_AGENT     "agent0"
+#define QMP_ID_BALLOON   "balloon0"
+#define QMP_PATH_BALLOON "/machine/peripheral/" QMP_ID_BALLOON
+#define QMP_LAYERS_MAX   17u /* top and 16 below */
 
 /* The machine can be run by this backend; else UNIMPLEMENTED or INVALID_ARGUMENT with the path of the field. */
 int qmp_argv_check (const struct hv_machine *, const char *accel, struct hv_err *);

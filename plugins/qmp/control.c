@@ -115,6 +115,7 @@ qmp_control_heartbeat (struct qmp_vm *vm)
 static void
 on_ready (void *arg)
 {
+  qmp_sample_begin (arg);
   qmp_vm_wake (arg);
 }
 
@@ -274,6 +275,13 @@ int
 qmp_control_query (struct qmp_vm *vm, const char *command, json_t *args, json_t **ret, struct hv_err *err)
 {
   const struct command c = { command, args, -1, vm->qmp->config->command_ms, HV_E_DEADLINE_EXCEEDED };
+  return control_run (vm, &c, ret, err);
+}
+
+int
+qmp_control_ask (struct qmp_vm *vm, const char *command, json_t *args, uint32_t timeout_ms, json_t **ret, struct hv_err *err)
+{
+  const struct command c = { command, args, -1, timeout_ms, HV_E_DEADLINE_EXCEEDED };
   return control_run (vm, &c, ret, err);
 }
 

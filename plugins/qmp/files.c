@@ -75,6 +75,26 @@ qmp_files_probe (struct qmp *q, const struct hv_machine *m, uint8_t *ret_direct,
 
 /* --- what size the guest sees --- */
 
+int
+qmp_file_size (const char *path, uint32_t format, uint64_t *ret, struct hv_err *err)
+{
+  uint8_t h[QCOW2_HEADER];
+  HV_CLEAN (hv_fd) int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0)
+    return hv_err_sys (err, errno, "image '%s'", path);
+  if (format == HV_DISK_RAW) {
+    off_t end = lseek (fd, 0, SEEK_END); /* of a block device, too */
+    if (end < 0)
+      return hv_err_sys (err, errno, "image '%s'", path);
+    *ret = (uint64_t) end;
+    return 0;
+  }
+  int r = file_check_qcow2 (fd, path, err);
+  if (r == 0 && pread (fd, h, sizeof h, 0) == (ssize_t) sizeof h)
+    *ret = (uint64_t) be32 (h + 24) << 32 | be32 (h + 28);
+  return r;
+}
+
 struct size_job {
   const char *path;
   uint32_t format;
@@ -86,21 +106,7 @@ static int
 size_run (void *arg)
 {
   struct size_job *j = arg;
-  uint8_t h[QCOW2_HEADER];
-  HV_CLEAN (hv_fd) int fd = open (j->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  if (fd < 0)
-    return hv_err_sys (j->err, errno, "image '%s'", j->path);
-  if (j->format == HV_DISK_RAW) {
-    off_t end = lseek (fd, 0, SEEK_END); /* of a block device, too */
-    if (end < 0)
-      return hv_err_sys (j->err, errno, "image '%s'", j->path);
-    j->size = (uint64_t) end;
-    return 0;
-  }
-  int r = file_check_qcow2 (fd, j->path, j->err);
-  if (r == 0 && pread (fd, h, sizeof h, 0) == (ssize_t) sizeof h)
-    j->size = (uint64_t) be32 (h + 24) << 32 | be32 (h + 28);
-  return r;
+  return qmp_file_size (j->path, j->format, &j->size, j->err);
 }
 
 int

@@ -32,13 +32,56 @@ json_measure (const char *data, size_t size, const struct qmp_json_limits *limit
   return 0;
 }
 
+/* QEMU writes a 64-bit "unknown" as 18446744073709551615, which jansson refuses together with all the rest of the line. Such
+ * numbers become the largest that it takes. Works in place; returns whether there was one. `change` 0: only looks. */
+static int
+json_clamp (char *data, size_t size, int change)
+{
+  static const char most[] = "9223372036854775807";
+  int in_string = 0, found = 0;
+  for (size_t i = 0; i < size; i++) {
+    size_t digits = 0;
+    if (data[i] == '\\' && in_string)
+      i++;
+    else if (data[i] == '"')
+      in_string = !in_string;
+    while (!in_string && i + digits < size && data[i + digits] >= '0' && data[i + digits] <= '9')
+      digits++;
+    int whole = digits > 0 && (i == 0 || strchr (":,[ ", data[i - 1]) != NULL) && (i + digits == size || data[i + digits] != '.');
+    if (whole && (digits > 19 || (digits == 19 && memcmp (data + i, most, 19) > 0))) {
+      found = 1;
+      if (change) {
+        memset (data + i, ' ', digits);
+        memcpy (data + i, most, 19);
+      }
+    }
+    if (digits > 0)
+      i += digits - 1;
+  }
+  return found;
+}
+
+/* Parses a copy in which large numbers are clamped, if there are any. */
+static json_t *
+json_parse (const char *data, size_t size, json_error_t *where)
+{
+  if (!json_clamp ((char *) (uintptr_t) data, size, 0))
+    return json_loadb (data, size, 0, where);
+  HV_CLEAN (hv_free) char *copy = malloc (size);
+  if (copy == NULL)
+    return NULL;
+  memcpy (copy, data, size);
+  (void) json_clamp (copy, size, 1);
+  return json_loadb (copy, size, 0, where);
+}
+
 json_t *
 qmp_json_load (const char *data, size_t size, const struct qmp_json_limits *limits, struct hv_err *err)
 {
-  json_error_t where;
+  json_error_t where = { 0 };
   if (json_measure (data, size, limits, err) < 0)
     return NULL;
-  json_t *j = json_loadb (data, size, 0, &where);
+  json_t *j = json_parse (data, size, &where);
   if (j == NULL) {
     (void) hv_err_set (err, HV_E_INVALID_ARGUMENT, "not JSON (byte %d)", where.position);
     return NULL;

@@ -13,7 +13,8 @@ struct qmp_json_limits {
   uint32_t depth, values;
 };
 
-/* One JSON object, or NULL and an error that quotes nothing of the text. The caller owns the reference. */
+/* One JSON object, or NULL and an error that quotes nothing of the text. The caller owns the reference. Integers that no
+ * int64_t holds become INT64_MAX. */
 json_t *qmp_json_load (const char *data, size_t size, const struct qmp_json_limits *, struct hv_err *);
 
 /* Members of an object, with a value for what is absent or of another type. */

@@ -37,6 +37,7 @@ qmp_stop_instance (void *self)
   }
   free (q->vms);
   q->host->api->cond_free (q->host, q->changed);
+  q->host->api->cond_free (q->host, q->sampled);
   for (uint32_t i = 0; q->machines != NULL && q->machines[i] != NULL; i++)
     free (q->machines[i]);
   free (q->machines);
@@ -57,8 +58,9 @@ qmp_start_instance (struct hv_host *host, const void *config, void **ret_self, s
   *ret_self = q;
   *q = (struct qmp){ .host = host, .config = config };
   q->changed = host->api->cond_new (host);
+  q->sampled = host->api->cond_new (host);
   q->tick = host->api->timer_new (host, qmp_tick, q);
-  if (q->changed == NULL || q->tick == NULL)
+  if (q->changed == NULL || q->sampled == NULL || q->tick == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   int r = qmp_record_load (q, err);
   if (r < 0)
@@ -113,6 +115,16 @@ const struct hv_plugin qmp_plugin = {
     HV_IMPLEMENT (hv_hypervisor_restore, qmp_restore),
     HV_IMPLEMENT (hv_hypervisor_console, qmp_console),
     HV_IMPLEMENT (hv_hypervisor_display, qmp_display),
+    HV_IMPLEMENT (hv_hypervisor_reset, qmp_reset),
+    HV_IMPLEMENT (hv_hypervisor_reboot, qmp_reboot),
+    HV_IMPLEMENT (hv_hypervisor_block_info, qmp_block_info),
+    HV_IMPLEMENT (hv_hypervisor_block_stats, qmp_block_stats),
+    HV_IMPLEMENT (hv_hypervisor_block_errors, qmp_block_errors),
+    HV_IMPLEMENT (hv_hypervisor_interface_stats, qmp_interface_stats),
+    HV_IMPLEMENT (hv_hypervisor_memory_stats, qmp_memory_stats),
+    HV_IMPLEMENT (hv_hypervisor_screenshot, qmp_screenshot),
+    HV_IMPLEMENT (hv_hypervisor_send_key, qmp_send_key),
+    HV_IMPLEMENT (hv_hypervisor_dump_memory, qmp_dump_memory),
     NULL },
   /* clang-format on */
   .start = qmp_start_instance,

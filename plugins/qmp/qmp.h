@@ -24,6 +24,9 @@ extern const char *const qmp_accel_words[];
   F (T, U32, _, command_ms, 0, "how long a monitor command may take", .unit = "ms", .def = "5000", .umin = 10, .max = 600000) \
   F (T, U32, _, heartbeat_ms, 0, "a silent monitor is asked this often; two misses make the VM unreachable", .unit = "ms", \
      .def = "10000", .umin = 20, .max = 600000) \
+  F (T, U32, _, stats_ms, 0, "how long stats waits for machines that do not answer", .unit = "ms", .def = "15", .umin = 1, \
+     .max = 10000) \
+  F (T, U32, _, balloon_s, 0, "how often guests report their memory; 0: never", .unit = "s", .def = "5", .max = 3600) \
   F (T, U32, _, quit_ms, 0, "how long QEMU may take to quit before it gets a signal", .unit = "ms", .def = "2000", .umin = 1, \
      .max = 60000) \
   F (T, U32, _, term_ms, 0, "how long after SIGTERM before SIGKILL", .unit = "ms", .def = "2000", .umin = 1, .max = 60000) \
@@ -93,6 +96,34 @@ HV_RECORD_STRUCT (qmp_document, QMP_DOCUMENT);
 
 struct qmp;
 
+/* Figures that only QEMU has, with the time they were heard (monotonic ms, 0: never). */
+struct qmp_sample_block {
+  char *disk;
+  struct hv_block_stat stat;
+};
+struct qmp_sample {
+  struct qmp_sample_block *blocks;
+  uint32_t block_count;
+  uint8_t lags; /* it was waited for, and did not answer in time */
+  uint64_t block_ms, memory_ms;
+  uint64_t block_asked, memory_asked; /* id of the question that is under way, or 0 */
+  int64_t guest_s;                    /* when the guest's figures were made, wall clock */
+  struct hv_memory_stats memory;      /* what the balloon and the guest say */
+};
+
+/* Failures of a disk since the VM started. */
+#define QMP_FAULT_OK       0u /* as in hv_block_fault_words */
+#define QMP_FAULT_FAILED   1u
+#define QMP_FAULT_NO_SPACE 2u
+struct qmp_nic_mac {
+  char *nic, *mac;
+};
+struct qmp_disk_fault {
+  char *disk, *operation, *reason;
+  uint64_t count, last_ms;
+  uint32_t fault;
+};
+
 /* A verdict on the node, kept across restarts. */
 #define QMP_NODE(F, T) \
   F (T, STR, _, boot_id, 0, "boot in which the accelerator was tried") \
@@ -122,7 +153,8 @@ struct qmp_vm {
   char *machine_type;
   struct hv_pair *labels;
   uint32_t label_count;
-  uint8_t has_console, has_vnc, has_agent;
+  uint32_t nic_count;
+  uint8_t has_console, has_vnc, has_agent, has_balloon;
 
   uint32_t state;
   char *reason, *detail;
@@ -155,6 +187,13 @@ struct qmp_vm {
   uint8_t agent_busy;
   struct qmp_codec codec;
 
+  struct qmp_sample sample;
+  struct qmp_disk_fault *faults;
+  uint32_t fault_count;
+  struct qmp_nic_mac *macs; /* of network cards whose guest changed them */
+  uint32_t mac_count;
+  uint32_t resets_awaited;
+
   struct hv_cond *changed; /* woken by everything that happens to this VM */
 };
 
@@ -164,8 +203,8 @@ struct qmp {
   struct qmp_vm **vms; /* by name */
   uint32_t vm_count, vm_capacity;
   struct hv_timer *tick;
-  struct hv_cond *changed;
-  uint32_t adopting;
+  struct hv_cond *changed, *sampled;
+  uint32_t adopting, sampling; /* how many are at it */
 
   /* the node */
   uint8_t node_known;
@@ -190,6 +229,7 @@ int qmp_vm_set_live (struct qmp_vm *, const struct hv_machine *, struct hv_err *
 int qmp_vm_split (struct qmp_vm *, struct hv_err *);
 /* RUNNING, PAUSED or SUSPENDED; UNAVAILABLE when it does not answer, else FAILED_PRECONDITION with what it is. */
 int qmp_vm_need_running (struct qmp_vm *, struct hv_err *);
+int qmp_vm_need_process (struct qmp_vm *, struct hv_err *); /* alive, answering or not; else FAILED_PRECONDITION */
 /* Kept records: 1 and the record in the memory of the current call, 0 and zeroes when there is none. Setting NULL clears. */
 int qmp_kept_get (struct hv_host *, const struct qmp_kept *, const struct hv_record *, void *ret, struct hv_err *);
 int qmp_kept_set (struct hv_host *, struct qmp_kept *, const struct hv_record *, const void *, struct hv_err *);
@@ -202,6 +242,7 @@ int qmp_vm_alive (const struct qmp_vm *);                                     /*
 int qmp_vm_wait (struct qmp_vm *, int (*test) (const struct qmp_vm *), uint64_t timeout_ms, struct hv_err *);
 void qmp_vm_fill (const struct qmp_vm *, struct hv_vm *ret); /* borrows the VM's strings; console and VNC paths are the call's */
 int qmp_text_set (char **at, const char *value);
+char **qmp_mac_of (struct qmp_vm *, const char *nic); /* where its address is kept; NULL when out of memory */
 uint64_t qmp_wall_ms (void);
 
 /* --- record.c --- */
@@ -263,6 +304,8 @@ int qmp_control_ready (const struct qmp_vm *);
  * command without side effect, UNKNOWN for one with; UNAVAILABLE when the monitor was lost. [coro] */
 int qmp_control_query (struct qmp_vm *, const char *command, json_t *args, json_t **ret, struct hv_err *);
 int qmp_control_change (struct qmp_vm *, const char *command, json_t *args, struct hv_err *);
+/* A query with a time of its own. */
+int qmp_control_ask (struct qmp_vm *, const char *command, json_t *args, uint32_t timeout_ms, json_t **ret, struct hv_err *);
 /* The same with a time of its own, for what takes QEMU longer. */
 int qmp_control_long (struct qmp_vm *, const char *command, json_t *args, uint32_t timeout_ms, struct hv_err *);
 /* Gives QEMU a descriptor: under a name, for "fd:NAME" (one use), or into an fdset, as /dev/fdset/SET. The caller's stays its own.
@@ -329,6 +372,20 @@ int qmp_snapshot_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv
 int qmp_merge_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
 int qmp_discard_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
 
+/* --- sample.c: figures that only QEMU has; none of these waits --- */
+int qmp_sample_blocks (struct qmp_vm *); /* asks; 0: cannot */
+int qmp_sample_memory (struct qmp_vm *);
+void qmp_sample_begin (struct qmp_vm *); /* the guest is to report, from now on */
+void qmp_sample_clear (struct qmp_sample *);
+int qmp_device_of_path (const char *qom_path, char *ret_name, size_t size); /* 1 and the name of a device of the machine */
+void qmp_memory_fill (struct qmp_vm *, struct hv_memory_stats *ret, uint64_t now_ms);
+int qmp_interfaces_read (struct qmp_vm *, const char *only, struct hv_interface_stats *ret, struct hv_err *); /* [coro] */
+
+/* --- block.c: failures of disks --- */
+void qmp_fault_note (struct qmp_vm *, const struct hv_io_error *);
+void qmp_faults_resumed (struct qmp_vm *);
+void qmp_faults_clear (struct qmp_vm *);
+
 /* --- streams.c --- */
 void qmp_console_close (struct qmp_vm *);
 
@@ -339,8 +396,11 @@ int qmp_devices_reconcile (struct qmp_vm *, struct hv_err *);
 
 /* --- files.c, taps.c: what the machine stands on [coro] --- */
 int qmp_files_probe (struct qmp *, const struct hv_machine *, uint8_t *ret_direct, int strict, struct hv_err *);
+int qmp_file_size (const char *path, uint32_t format, uint64_t *ret_bytes, struct hv_err *); /* blocks: in an offload */
 int qmp_files_size (struct qmp *, const char *path, uint32_t format, uint64_t *ret_bytes,
                     struct hv_err *); /* as the guest sees it */
+/* Runs fn (arg) in a network namespace (NULL: ours), in an offload. */
+int qmp_netns_visit (const char *netns, int (*fn) (void *arg), void *arg, struct hv_err *);
 int qmp_taps_open (struct qmp *, const struct hv_machine *, int32_t *fds, struct hv_err *);
 
 /* --- start.c, stop.c, agent.c --- */
@@ -378,6 +438,16 @@ int qmp_agent_command (void *, struct hv_call *, const void *, void *, struct hv
 int qmp_pause (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_resume (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_attach (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_block_info (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_block_stats (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_block_errors (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_interface_stats (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_memory_stats (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_reset (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_reboot (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_send_key (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_screenshot (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_dump_memory (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_console (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_display (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_snapshot_create (void *, struct hv_call *, const void *, void *, struct hv_err *);

@@ -244,6 +244,7 @@ qmp_launch (struct qmp_vm *vm, const struct qmp_launch *how, struct hv_err *err)
     return hv_err_wrap (err, r, "%s VM '%s'", how->op, vm->name);
   }
   vm->settling = vm->launched = 1;
+  qmp_faults_clear (vm);
   vm->acknowledged = vm->incoming = 0;
   vm->run_reason = how->run_reason;
   if (qmp_text_set (&vm->accel, vm->qmp->accel) < 0)

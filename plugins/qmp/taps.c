@@ -15,6 +15,7 @@ struct taps_job {
   const struct hv_machine *machine;
   int32_t *fds;
   uint32_t count; /* opened so far */
+  const struct hv_machine_nic *nic;
   struct hv_err *err;
 };
 
@@ -36,23 +37,31 @@ tap_open (struct taps_job *j, const struct hv_machine_nic *n)
 }
 
 /* The pool's thread visits the namespace. It has to come back: a thread that cannot must not serve anybody again. */
-static int
-nic_open (struct taps_job *j, const struct hv_machine_nic *n)
+int
+qmp_netns_visit (const char *netns, int (*fn) (void *arg), void *arg, struct hv_err *err)
 {
   HV_CLEAN (hv_fd) int home = -1;
   HV_CLEAN (hv_fd) int there = -1;
-  int r = 0;
-  if (HV_HAS (n, netns)) {
+  if (netns != NULL) {
     home = open ("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-    there = open (n->netns, O_RDONLY | O_CLOEXEC);
+    there = open (netns, O_RDONLY | O_CLOEXEC);
     if (home < 0 || there < 0 || setns (there, CLONE_NEWNET) < 0)
-      return hv_err_sys (j->err, errno, "network namespace '%s'", n->netns);
+      return hv_err_sys (err, errno, "network namespace '%s'", netns);
   }
-  for (uint32_t i = 0; r == 0 && i < n->queues; i++)
-    r = tap_open (j, n);
+  int r = fn (arg);
   if (there >= 0 && setns (home, CLONE_NEWNET) < 0)
     abort ();
-  return r < 0 ? hv_err_wrap (j->err, r, "network card '%s'", n->name) : 0;
+  return r;
+}
+
+static int
+nic_open (void *arg)
+{
+  struct taps_job *j = arg;
+  int r = 0;
+  for (uint32_t i = 0; r == 0 && i < j->nic->queues; i++)
+    r = tap_open (j, j->nic);
+  return r < 0 ? hv_err_wrap (j->err, r, "network card '%s'", j->nic->name) : 0;
 }
 
 static int
@@ -60,8 +69,10 @@ taps_run (void *arg)
 {
   struct taps_job *j = arg;
   int r = 0;
-  for (uint32_t i = 0; r == 0 && i < j->machine->nics.count; i++)
-    r = nic_open (j, &j->machine->nics.items[i]);
+  for (uint32_t i = 0; r == 0 && i < j->machine->nics.count; i++) {
+    j->nic = &j->machine->nics.items[i];
+    r = qmp_netns_visit (HV_HAS (j->nic, netns) ? j->nic->netns : NULL, nic_open, j, j->err);
+  }
   while (r < 0 && j->count > 0)
     (void) close (j->fds[--j->count]);
   return r;

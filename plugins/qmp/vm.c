@@ -120,6 +120,30 @@ qmp_vm_ref (struct qmp_vm *vm)
   return vm;
 }
 
+char **
+qmp_mac_of (struct qmp_vm *vm, const char *nic)
+{
+  for (uint32_t i = 0; i < vm->mac_count; i++)
+    if (strcmp (vm->macs[i].nic, nic) == 0)
+      return &vm->macs[i].mac;
+  struct qmp_nic_mac *more = realloc (vm->macs, ((size_t) vm->mac_count + 1) * sizeof *more);
+  if (more == NULL)
+    return NULL;
+  vm->macs = more;
+  more[vm->mac_count] = (struct qmp_nic_mac){ .nic = strdup (nic) };
+  return more[vm->mac_count].nic != NULL ? &more[vm->mac_count++].mac : NULL;
+}
+
+static void
+vm_free_macs (struct qmp_vm *vm)
+{
+  for (uint32_t i = 0; i < vm->mac_count; i++) {
+    free (vm->macs[i].nic);
+    free (vm->macs[i].mac);
+  }
+  free (vm->macs);
+}
+
 static void
 vm_free_labels (struct qmp_vm *vm)
 {
@@ -155,6 +179,9 @@ qmp_vm_unref (struct qmp_vm *vm)
   free (vm->accel);
   free (vm->io_error);
   free (vm->refused_device);
+  qmp_sample_clear (&vm->sample);
+  qmp_faults_clear (vm);
+  vm_free_macs (vm);
   free (vm);
 }
 
@@ -238,6 +265,8 @@ qmp_vm_set_machine (struct qmp_vm *vm, const struct hv_machine *m, struct hv_err
   vm->has_console = m->serial;
   vm->has_vnc = m->graphics;
   vm->has_agent = m->agent;
+  vm->has_balloon = m->balloon;
+  vm->nic_count = m->nics.count;
   return 0;
 }
 
@@ -277,6 +306,12 @@ qmp_vm_split (struct qmp_vm *vm, struct hv_err *err)
 }
 
 /* --- states --- */
+
+int
+qmp_vm_need_process (struct qmp_vm *vm, struct hv_err *err)
+{
+  return vm->pidfd >= 0 ? 0 : hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
+}
 
 int
 qmp_vm_need_running (struct qmp_vm *vm, struct hv_err *err)

@@ -65,6 +65,7 @@ vm_exited (struct qmp_vm *vm)
       = vm->incoming = 0;
   vm->retry_at_ms = 0;
   (void) qmp_vm_set_live (vm, NULL, NULL);
+  qmp_sample_clear (&vm->sample);
   qmp_paths_remove (vm, 1);
   qmp_vm_set_state (vm, state, reason, detail);
   vm->pid = 0;
