@@ -53,6 +53,8 @@ qmp_send_key (void *self, struct hv_call *call, const void *args, void *result, 
   (void) call;
   (void) result;
   int r = vm == NULL ? HV_E_NOT_FOUND : qmp_vm_need_running (vm, err);
+  if (r < 0)
+    return r;
   for (uint32_t i = 0; r == 0 && i < a->keys.count; i++) {
     char lower[64];
     size_t n = strlen (a->keys.items[i]);
