@@ -384,10 +384,10 @@ stop_poll (void *arg)
   uint64_t now = hv_loop_now_ms ();
   if (atomic_load (&i->calls_running) > 0 && now < s->drain_until_ms)
     return;
-  if (i->fiber_count > 0 && s->cancel_until_ms == 0) {
+  if (i->fiber_count > 0 && s->cancel_until_ms == 0)
     s->cancel_until_ms = now + STOP_CANCEL_MS;
-    stop_cancel_all (i);
-  }
+  if (s->cancel_until_ms != 0)
+    stop_cancel_all (i); /* also what those started that were cancelled before */
   if (i->fiber_count > 0 && now < s->cancel_until_ms)
     return;
   s->leaked = i->fiber_count;

@@ -31,7 +31,9 @@ on_resume (struct qmp_vm *vm, const json_t *data)
     return;
   (void) qmp_text_set (&vm->io_error, NULL);
   qmp_faults_resumed (vm);
-  qmp_vm_set_state (vm, HV_VM_RUNNING, vm->acknowledged || vm->run_reason == NULL ? "resumed" : vm->run_reason, NULL);
+  qmp_vm_set_state (vm, HV_VM_RUNNING,
+                    vm->run_reason == NULL || (vm->acknowledged && vm->state != HV_VM_MIGRATING) ? "resumed" : vm->run_reason,
+                    NULL);
 }
 
 static void

@@ -9,9 +9,9 @@ static const struct {
   const char *op;
   int (*resolve) (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
 } kinds[] = {
-  { "attach", qmp_attach_resolve },   { "snapshot", qmp_snapshot_resolve }, { "merge", qmp_merge_resolve },
-  { "revert", qmp_discard_resolve },  { "discard", qmp_discard_resolve },   { "save", qmp_save_resolve },
-  { "restore", qmp_restore_resolve },
+  { "attach", qmp_attach_resolve },       { "snapshot", qmp_snapshot_resolve }, { "merge", qmp_merge_resolve },
+  { "revert", qmp_discard_resolve },      { "discard", qmp_discard_resolve },   { "migrate", qmp_migrate_resolve },
+  { "migrate_in", qmp_incoming_resolve }, { "save", qmp_save_resolve },         { "restore", qmp_restore_resolve },
 };
 
 int
@@ -69,7 +69,7 @@ resolve_run (void *self, void *arg)
   int r = qmp_pending_resolve (vm, err);
   vm->resolving = 0;
   qmp_vm_wake (vm);
-  if (r < 0)
+  if (r < 0 && r != HV_E_CANCELLED)
     hv_log (vm->qmp->host, HV_LOG_WARNING, "%s", hv_err_message (err));
 }
 
@@ -83,6 +83,8 @@ not_resolving (const struct qmp_vm *vm)
 int
 qmp_pending_settle (struct qmp_vm *vm, struct hv_err *err)
 {
+  if (vm->incoming)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is waiting for a migration", vm->name);
   int r = !not_resolving (vm) ? qmp_vm_wait (vm, not_resolving, 30000, err) : 0;
   if (r == 0 && vm->pending.bytes != NULL) {
     vm->resolving = 1; /* one at a time: a second one would clear what comes after the first */
@@ -90,6 +92,8 @@ qmp_pending_settle (struct qmp_vm *vm, struct hv_err *err)
     vm->resolving = 0;
     qmp_vm_wake (vm);
   }
+  if (r == 0 && vm->undefined)
+    return hv_err_set (err, HV_E_NOT_FOUND, "VM '%s' is not defined any more", vm->name);
   return r < 0 ? hv_err_wrap (err, r, "an earlier operation is not finished") : 0;
 }
 

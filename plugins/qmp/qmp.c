@@ -113,6 +113,8 @@ const struct hv_plugin qmp_plugin = {
     HV_IMPLEMENT (hv_hypervisor_snapshot_delete, qmp_snapshot_delete),
     HV_IMPLEMENT (hv_hypervisor_save, qmp_save),
     HV_IMPLEMENT (hv_hypervisor_restore, qmp_restore),
+    HV_IMPLEMENT (hv_hypervisor_migrate, qmp_migrate),
+    HV_IMPLEMENT (hv_hypervisor_migrate_in, qmp_migrate_in),
     HV_IMPLEMENT (hv_hypervisor_console, qmp_console),
     HV_IMPLEMENT (hv_hypervisor_display, qmp_display),
     HV_IMPLEMENT (hv_hypervisor_reset, qmp_reset),

@@ -168,7 +168,7 @@ struct qmp_vm {
   uint64_t start_ticks;
   uint8_t launched, acknowledged, agent_connected;
   uint8_t stop_requested, shutdown_seen, by_guest, panicked, settling, saving, adopting, undefined, reachable_again, managed,
-      resolving, incoming;
+      resolving, incoming, take_back;
   uint32_t adopt_delay_ms;
   struct hv_watch *exit_watch;
   struct qmp_monitor *monitor;
@@ -177,6 +177,7 @@ struct qmp_vm {
   uint64_t retry_ms, retry_at_ms; /* next attempt to connect again */
   struct hv_stream *console;      /* the session of the serial console, if there is one */
   char *refused_device;           /* the guest would not let it go */
+  char *end_detail;               /* what is to be said of its end; NULL: what it looks like */
   const char *run_reason;         /* what its first run is called: booted, restored, migrated; static */
   uint64_t stood_ms;              /* monotonic: the guest last stopped */
   uint32_t transfer_events;       /* how often QEMU said something about a migration */
@@ -271,6 +272,9 @@ int qmp_save_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err
 int qmp_restore_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
 int qmp_migrate_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
 int qmp_incoming_resolve (struct qmp_vm *, const struct qmp_pending *, struct hv_err *);
+
+/* --- incoming.c --- */
+int qmp_incoming_take (struct qmp_vm *, int run, struct hv_err *); /* what has come is ours, and runs if it is to; [coro] */
 
 /* --- process.c --- */
 int qmp_process_start_ticks (int32_t pid, uint64_t *ret);
@@ -423,6 +427,11 @@ void qmp_agent_close (struct qmp_vm *);
 int qmp_native_argv (struct qmp_vm *, const struct hv_machine *, int strict, struct qmp_argv *ret, struct hv_err *); /* [coro] */
 
 /* --- verbs --- */
+/* What define checks before it takes a machine, and what it makes of one: machine type pinned, memory in whole MiB. */
+int qmp_define_check (struct qmp *, const char *name, const struct hv_machine *, struct hv_err *); /* [coro] */
+void qmp_define_pin (const struct qmp *, struct hv_machine *);
+int qmp_undefine_vm (struct qmp_vm *, struct hv_err *); /* [coro] it has no process; announced */
+void qmp_announce (struct qmp_vm *, const char *reason, int undefined);
 int qmp_probe (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_define (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_undefine (void *, struct hv_call *, const void *, void *, struct hv_err *);

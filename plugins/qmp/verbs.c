@@ -13,18 +13,26 @@ vm_hold (struct qmp *q, const char *name, struct hv_err *err)
 
 /* --- define, undefine --- */
 
-static int
-define_check (struct qmp *q, const struct hv_define_args *a, struct hv_err *err)
+int
+qmp_define_check (struct qmp *q, const char *name, const struct hv_machine *m, struct hv_err *err)
 {
-  if (strcmp (a->vm, a->machine.name) != 0)
-    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "vm '%s' and machine.name '%s' differ", a->vm, a->machine.name);
+  if (strcmp (name, m->name) != 0)
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "vm '%s' and machine.name '%s' differ", name, m->name);
   int r = qmp_node_wait (q, err);
   if (r == 0)
-    r = qmp_argv_check (&a->machine, q->accel, err);
+    r = qmp_argv_check (m, q->accel, err);
   for (uint32_t i = 0; r == 0 && i < q->vm_count; i++)
-    if (q->vms[i]->uuid != NULL && strcasecmp (q->vms[i]->uuid, a->machine.uuid) == 0 && strcmp (q->vms[i]->name, a->vm) != 0)
-      return hv_err_set (err, HV_E_ALREADY_EXISTS, "machine.uuid '%s' is that of VM '%s'", a->machine.uuid, q->vms[i]->name);
+    if (q->vms[i]->uuid != NULL && strcasecmp (q->vms[i]->uuid, m->uuid) == 0 && strcmp (q->vms[i]->name, name) != 0)
+      return hv_err_set (err, HV_E_ALREADY_EXISTS, "machine.uuid '%s' is that of VM '%s'", m->uuid, q->vms[i]->name);
   return r;
+}
+
+void
+qmp_define_pin (const struct qmp *q, struct hv_machine *m)
+{
+  if (strcmp (m->machine, "q35") == 0 && q->q35 != NULL)
+    HV_SET (m, machine, q->q35); /* pinned: the guest's hardware does not change with the package */
+  m->memory_bytes = qmp_argv_memory (m->memory_bytes);
 }
 
 /* A record that cannot be read says nothing about a process, so the processes are asked. */
@@ -62,8 +70,8 @@ may_rebase (struct qmp_vm *vm, const struct hv_machine *m, struct hv_err *err)
   return r;
 }
 
-static void
-announce (struct qmp_vm *vm, const char *reason, int undefined)
+void
+qmp_announce (struct qmp_vm *vm, const char *reason, int undefined)
 {
   HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->qmp->host);
   struct hv_lifecycle e = { .vm = vm->name };
@@ -80,9 +88,7 @@ define_take (struct qmp_vm *vm, const struct hv_define_args *a, struct hv_err *e
 {
   struct qmp *q = vm->qmp;
   struct hv_machine m = a->machine;
-  if (strcmp (m.machine, "q35") == 0 && q->q35 != NULL)
-    HV_SET (&m, machine, q->q35); /* pinned: the guest's hardware does not change with the package */
-  m.memory_bytes = qmp_argv_memory (m.memory_bytes);
+  qmp_define_pin (q, &m);
   int r = qmp_vm_set_machine (vm, &m, err);
   if (r == 0 && vm->state == HV_VM_UNKNOWN)
     qmp_vm_set_state (vm, HV_VM_STOPPED, "defined", NULL);
@@ -97,7 +103,7 @@ qmp_define (void *self, struct hv_call *call, const void *args, void *result, st
   struct qmp *q = self;
   const struct hv_define_args *a = args;
   (void) call;
-  int r = define_check (q, a, err);
+  int r = qmp_define_check (q, a->vm, &a->machine, err);
   if (r < 0)
     return hv_err_wrap (err, r, "define VM '%s'", a->vm);
   struct qmp_vm *found = qmp_vm_find (q, a->vm, NULL);
@@ -114,8 +120,21 @@ qmp_define (void *self, struct hv_call *call, const void *args, void *result, st
     qmp_vm_remove (vm);
   if (r < 0)
     return hv_err_wrap (err, r, "define VM '%s'", a->vm);
-  announce (vm, "defined", 0);
+  qmp_announce (vm, "defined", 0);
   qmp_vm_fill (vm, result);
+  return 0;
+}
+
+int
+qmp_undefine_vm (struct qmp_vm *vm, struct hv_err *err)
+{
+  int r = qmp_record_delete (vm, err);
+  if (r < 0)
+    return r;
+  if (vm->uuid != NULL)
+    qmp_paths_remove (vm, 0);
+  qmp_announce (vm, "undefined", 1);
+  qmp_vm_remove (vm);
   return 0;
 }
 
@@ -127,15 +146,7 @@ qmp_undefine (void *self, struct hv_call *call, const void *args, void *result, 
   (void) call;
   (void) result;
   int r = vm == NULL ? HV_E_NOT_FOUND : may_replace (vm, err);
-  if (r == 0)
-    r = qmp_record_delete (vm, err);
-  if (r < 0)
-    return r;
-  if (vm->uuid != NULL)
-    qmp_paths_remove (vm, 0);
-  announce (vm, "undefined", 1);
-  qmp_vm_remove (vm);
-  return 0;
+  return r == 0 ? qmp_undefine_vm (vm, err) : r;
 }
 
 /* --- reading --- */
@@ -282,8 +293,15 @@ int
 qmp_resume (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
 {
   static const uint32_t from[] = { HV_VM_PAUSED, HV_VM_SUSPENDED, HV_VM_STATES };
+  HV_CLEAN (qmp_vm) struct qmp_vm *vm = qmp_vm_hold (self, ((const struct hv_vm_ref *) args)->vm, err);
   (void) call;
-  return change (self, ((const struct hv_vm_ref *) args)->vm, "cont", from, HV_VM_RUNNING, result, err);
+  if (vm != NULL && vm->incoming && vm->state == HV_VM_PAUSED) {
+    /* it has come, nobody said that it may run, and now somebody does */
+    int r = qmp_incoming_take (vm, 1, err);
+    qmp_vm_fill (vm, result);
+    return r;
+  }
+  return vm == NULL ? HV_E_NOT_FOUND : change (self, vm->name, "cont", from, HV_VM_RUNNING, result, err);
 }
 
 /* --- probe --- */

@@ -178,6 +178,7 @@ qmp_vm_unref (struct qmp_vm *vm)
   free (vm->detail);
   free (vm->accel);
   free (vm->io_error);
+  free (vm->end_detail);
   free (vm->refused_device);
   qmp_sample_clear (&vm->sample);
   qmp_faults_clear (vm);

@@ -57,7 +57,8 @@ vm_exited (struct qmp_vm *vm)
   (void) qmp_process_exit_status (vm->pidfd, status, sizeof status);
   exit_state (vm, &state, &reason);
   int failed = state == HV_VM_CRASHED || strstr (reason, "_failed") != NULL;
-  HV_CLEAN (hv_free) char *detail = failed ? exit_detail (vm, status) : NULL;
+  HV_CLEAN (hv_free) char *said = HV_STEAL (vm->end_detail);
+  HV_CLEAN (hv_free) char *detail = !failed ? NULL : said != NULL ? HV_STEAL (said) : exit_detail (vm, status);
   agent_gone (vm);
   qmp_console_close (vm);
   qmp_exit_forget (vm);

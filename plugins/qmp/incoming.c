@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* migrate_in: a machine that waits for its state. The listening socket is ours; QEMU gets the one connection that said hello
+ * properly, so whatever else connects costs nothing but itself. Its guest runs when the other side commits (peer.h).
+ *
+ * If the stream breaks or the other side gives up, the process is ended: stopped (migration_failed). A VM that only
+ * migrate_in defined is undefined again then: it would be a second copy of a machine that runs elsewhere. If everything has
+ * come and no word follows, the VM becomes paused (migration_unconfirmed), and `resume` is the operator's word instead. */
+#include "peer.h"
+#include "transfer.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#define LOOK_MS    1000u
+#define LINGER_MS  3000u  /* after its end, for the other side to ask why */
+#define CONFIRM_MS 60000u /* no word for so long: somebody has to decide */
+#define LOAD_MS    10000u /* from `commit` until QEMU has read the last of it */
+#define TALKS      16u    /* connections at a time */
+
+/* Shared by the coroutine that waits and those that talk. */
+struct incoming {
+  struct qmp_vm *vm;
+  uint32_t refs, talks;
+  int listen_fd;
+  struct hv_watch *watch;
+  char *uri;
+  uint8_t ready, streaming, taken, told;
+  uint64_t complete_ms;
+};
+
+static void
+incoming_unref (struct incoming *in)
+{
+  struct hv_host *h = in->vm->qmp->host;
+  if (--in->refs > 0)
+    return;
+  if (in->watch != NULL)
+    h->api->watch_free (h, in->watch);
+  if (in->listen_fd >= 0)
+    (void) close (in->listen_fd);
+  qmp_vm_unref (in->vm);
+  free (in->uri);
+  free (in);
+}
+
+static void
+on_connection (void *self, void *arg, uint32_t ready)
+{
+  struct incoming *in = arg;
+  (void) self;
+  (void) ready;
+  in->ready = 1;
+  in->vm->qmp->host->api->watch_set (in->vm->qmp->host, in->watch, 0);
+  qmp_vm_wake (in->vm);
+}
+
+/* Takes the socket. */
+static struct incoming *
+incoming_new (struct qmp_vm *vm, int fd, const char *uri, struct hv_err *err)
+{
+  struct hv_host *h = vm->qmp->host;
+  struct incoming *in = calloc (1, sizeof *in);
+  if (in == NULL) {
+    (void) close (fd);
+    (void) hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+    return NULL;
+  }
+  *in = (struct incoming){ .vm = qmp_vm_ref (vm), .refs = 1, .listen_fd = fd, .uri = strdup (uri) };
+  in->watch = h->api->watch_new (h, fd, HV_WAIT_READ, on_connection, in);
+  if (in->watch != NULL && in->uri != NULL)
+    return in;
+  incoming_unref (in);
+  (void) hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  return NULL;
+}
+HV_CLEAN_DEFINE (incoming, struct incoming, incoming_unref)
+
+static int
+is_gone (const struct qmp_vm *vm)
+{
+  return vm->pidfd < 0;
+}
+
+/* Its guest never ran here, so it may be ended. */
+static void
+incoming_end (struct qmp_vm *vm, const char *why)
+{
+  if (vm->pidfd < 0 || !vm->incoming)
+    return;
+  (void) qmp_text_set (&vm->end_detail, why);
+  qmp_kill (vm, SIGKILL);
+}
+
+/* --- what the other side says --- */
+
+int
+qmp_incoming_take (struct qmp_vm *vm, int run, struct hv_err *err)
+{
+  struct qmp_pending p;
+  vm->run_reason = "migrated";
+  int r = run ? qmp_control_change (vm, "cont", NULL, err) : 0;
+  if (r < 0)
+    return r;
+  vm->acknowledged = 1;
+  vm->incoming = 0;
+  if (qmp_pending_get (vm, "migrate_in", &p)) { /* it stays defined, even if it ends at once */
+    HV_SET (&p, made, 0);
+    (void) qmp_kept_set (vm->qmp->host, &vm->pending, &qmp_pending_record, &p, NULL);
+  }
+  if (!run)
+    qmp_vm_set_state (vm, HV_VM_PAUSED, "migrated", NULL);
+  else if (vm->state != HV_VM_RUNNING)
+    qmp_control_refresh (vm);
+  if (run)
+    qmp_control_post (vm, "announce-self"); /* switches learn where it is now */
+  qmp_vm_wake (vm);
+  return 0;
+}
+
+static int
+talk_stream (struct incoming *in, int fd, const struct qmp_hello *hello, struct hv_err *err)
+{
+  const struct qmp_transfer_how how = { .return_path = 1, .post_copy = hello->post_copy, .late_activate = hello->running };
+  struct qmp_vm *vm = in->vm;
+  struct qmp_pending p;
+  struct hv_machine live;
+  if (in->streaming)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "a stream has begun already");
+  int r
+      = HV_HAS (hello, machine) ? qmp_vm_live (vm, &live, err) : hv_err_set (err, HV_E_INVALID_ARGUMENT, "the machine is missing");
+  if (r == 0)
+    r = qmp_machines_alike (&live, &hello->machine, err);
+  if (r < 0)
+    return r;
+  in->streaming = 1;
+  if (qmp_pending_get (vm, "migrate_in", &p)) {
+    HV_SET (&p, running, hello->running);
+    r = qmp_pending_begin (vm, &p, err);
+  }
+  if (r == 0)
+    r = qmp_transfer_set (vm, &how, 1, err);
+  if (r < 0) {
+    in->streaming = 0;
+    return r;
+  }
+  hv_step (vm->qmp->host, "incoming.begin");
+  r = qmp_transfer_in (vm, fd, err);
+  if (r < 0)
+    incoming_end (vm, hv_err_message (err));
+  return r;
+}
+
+/* The last bytes may still be on their way through QEMU. */
+static int
+talk_commit (struct incoming *in, struct hv_err *err)
+{
+  struct qmp_vm *vm = in->vm;
+  struct hv_host *h = vm->qmp->host;
+  struct qmp_pending p = { 0 };
+  struct qmp_transfer t = { .phase = QMP_TRANSFER_NONE };
+  uint64_t end = h->api->now_ms () + LOAD_MS;
+  if (in->taken || !vm->incoming)
+    return vm->acknowledged ? 0
+                            : hv_err_set (err, HV_E_FAILED_PRECONDITION, "it is gone: %s", vm->detail != NULL ? vm->detail : "");
+  int r = in->streaming ? qmp_transfer_query (vm, &t, err) : 0;
+  while (r == 0 && t.phase == QMP_TRANSFER_ACTIVE && h->api->now_ms () < end)
+    r = qmp_transfer_next (vm, NULL, NULL, &t, err);
+  if (r < 0)
+    return r;
+  if (t.phase != QMP_TRANSFER_COMPLETED && t.phase != QMP_TRANSFER_SWITCHED)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "not everything has come: %s", t.error);
+  hv_step (h, "incoming.commit");
+  if (in->taken || !vm->incoming)
+    return 0; /* somebody else was quicker */
+  r = qmp_incoming_take (vm, !qmp_pending_get (vm, "migrate_in", &p) || p.running, err);
+  in->taken = r == 0;
+  return r;
+}
+
+/* Its own trouble first: the answer is what the other side did not know. */
+static void
+talk_abort (struct incoming *in, const char *why)
+{
+  struct qmp_vm *vm = in->vm;
+  char text[2100];
+  if (in->streaming)
+    (void) qmp_vm_wait (vm, is_gone, LINGER_MS / 2, NULL);
+  (void) snprintf (text, sizeof text, "the other side gave up: %s", why != NULL ? why : "it does not say why");
+  incoming_end (vm, text);
+}
+
+static int
+talk_known (struct incoming *in, const struct qmp_hello *hello, struct hv_err *err)
+{
+  struct qmp_uri *u = hv_alloc (in->vm->qmp->host, sizeof *u);
+  unsigned differ = 0;
+  if (u == NULL || qmp_uri_parse (in->uri, u, err) < 0)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  if (u->token != NULL) {
+    differ = !HV_HAS (hello, token) || strlen (u->token) != strlen (hello->token);
+    for (size_t i = 0; !differ && u->token[i] != '\0'; i++)
+      differ |= (unsigned char) (u->token[i] ^ hello->token[i]);
+  }
+  if (differ)
+    return hv_err_set (err, HV_E_PERMISSION_DENIED, "the token is wrong: use the uri that migrate_in answered");
+  if (strcasecmp (hello->uuid, in->vm->uuid) != 0)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "machine %s is awaited here", in->vm->uuid);
+  return 0;
+}
+
+struct talk {
+  struct incoming *in;
+  int fd;
+};
+
+static int
+talk_handle (struct incoming *in, int fd, struct hv_err *err)
+{
+  struct qmp_hello hello;
+  int r = qmp_peer_receive (in->vm->qmp->host, fd, &qmp_hello_record, &hello, err);
+  if (r == 0)
+    r = talk_known (in, &hello, err);
+  if (r < 0)
+    return r;
+  if (hello.kind == QMP_PEER_STREAM)
+    return talk_stream (in, fd, &hello, err);
+  if (hello.kind == QMP_PEER_COMMIT)
+    return talk_commit (in, err);
+  talk_abort (in, HV_HAS (&hello, reason) ? hello.reason : NULL);
+  (void) qmp_peer_answer (in->vm->qmp->host, fd, 1, in->vm->state == HV_VM_STOPPED ? in->vm->detail : NULL, NULL);
+  in->told = 1;
+  return 1;
+}
+
+static void
+talk_run (void *self, void *arg)
+{
+  struct talk *t = arg;
+  struct incoming *in = t->in;
+  struct hv_host *h = in->vm->qmp->host;
+  HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (h);
+  (void) self;
+  int r = talk_handle (in, t->fd, err);
+  if (r < 0)
+    hv_log (h, HV_LOG_WARNING, "VM '%s': a connection for its migration is refused: %s", in->vm->name, hv_err_message (err));
+  if (r <= 0 && qmp_peer_answer (h, t->fd, r == 0, r < 0 ? hv_err_message (err) : NULL, NULL) == 0 && in->taken)
+    in->told = 1;
+  (void) close (t->fd);
+  free (t);
+  in->talks--;
+  qmp_vm_wake (in->vm);
+  incoming_unref (in);
+}
+
+static void
+incoming_accept (struct incoming *in)
+{
+  struct hv_host *h = in->vm->qmp->host;
+  int fd;
+  while (in->talks < TALKS && (fd = accept4 (in->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+    struct talk *t = malloc (sizeof *t);
+    if (t != NULL)
+      *t = (struct talk){ in, fd };
+    if (t == NULL || hv_go (h, "migration", talk_run, t) < 0) {
+      (void) close (fd);
+      free (t);
+      break;
+    }
+    in->refs++;
+    in->talks++;
+  }
+  if (in->talks >= TALKS)
+    return; /* again when one of them is done */
+  in->ready = 0;
+  h->api->watch_set (h, in->watch, HV_WAIT_READ);
+}
+
+/* --- waiting --- */
+
+static void
+incoming_look (struct incoming *in)
+{
+  struct qmp_vm *vm = in->vm;
+  uint64_t now = vm->qmp->host->api->now_ms ();
+  struct qmp_transfer t;
+  if (!in->streaming || qmp_transfer_query (vm, &t, NULL) < 0)
+    return;
+  if (t.phase == QMP_TRANSFER_FAILED || t.phase == QMP_TRANSFER_CANCELLED)
+    incoming_end (vm, t.error[0] != '\0' ? t.error : "the stream broke");
+  if (t.phase == QMP_TRANSFER_COMPLETED && in->complete_ms == 0)
+    in->complete_ms = now;
+  if (in->complete_ms != 0 && now - in->complete_ms >= CONFIRM_MS && vm->incoming)
+    qmp_vm_set_state (vm, HV_VM_PAUSED, "migration_unconfirmed",
+                      "everything has come, but the other side did not say that it will not go on there; resume it if it does not");
+}
+
+/* Until it is ours, or gone. CANCELLED: the daemon ends, and the next one goes on waiting. */
+static int
+incoming_wait (struct incoming *in)
+{
+  struct qmp_vm *vm = in->vm;
+  struct hv_host *h = vm->qmp->host;
+  while (vm->pidfd >= 0 && vm->incoming) {
+    uint64_t mark = h->api->scope_mark (h);
+    if (in->ready)
+      incoming_accept (in);
+    int r = h->api->cond_wait (h, vm->changed, LOOK_MS, NULL);
+    if (r == HV_E_DEADLINE_EXCEEDED)
+      incoming_look (in);
+    h->api->scope_release (h, mark);
+    if (r == HV_E_CANCELLED)
+      return r;
+  }
+  return 0;
+}
+
+/* The other side may have to hear what became of it. */
+static int
+incoming_linger (struct incoming *in, uint64_t ms)
+{
+  struct hv_host *h = in->vm->qmp->host;
+  uint64_t now, end = h->api->now_ms () + ms;
+  while ((!in->told || in->talks > 0) && (now = h->api->now_ms ()) < end) {
+    if (in->ready)
+      incoming_accept (in);
+    if (h->api->cond_wait (h, in->vm->changed, end - now, NULL) == HV_E_CANCELLED)
+      return HV_E_CANCELLED;
+  }
+  return 0;
+}
+
+static void
+incoming_unlink (const char *uri)
+{
+  if (strncmp (uri, "unix:", 5) == 0)
+    (void) unlink (uri + 5);
+}
+
+/* It is over: taken, or gone for good. */
+static int
+incoming_close (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_err *err)
+{
+  if (p->uri != NULL)
+    incoming_unlink (p->uri);
+  if (vm->undefined)
+    return 0;
+  hv_step (vm->qmp->host, "incoming.done");
+  if (vm->pidfd >= 0 || !p->made)
+    return qmp_pending_end (vm, err);
+  return qmp_undefine_vm (vm, err);
+}
+
+static int
+incoming_follow (struct incoming *in, struct hv_err *err)
+{
+  struct qmp_vm *vm = in->vm;
+  struct qmp_pending p;
+  int r = incoming_wait (in);
+  if (r == 0 && vm->acknowledged) { /* as durable as anything that runs, before anything else */
+    HV_CLEAN (hv_free) char *uri = strdup (in->uri);
+    r = qmp_pending_end (vm, err);
+    if (r == 0)
+      r = incoming_linger (in, in->taken ? LINGER_MS : 0);
+    incoming_unlink (in->uri);
+    return r;
+  }
+  if (r == 0 && in->streaming)
+    r = incoming_linger (in, LINGER_MS);
+  if (r < 0)
+    return r;
+  return qmp_pending_get (vm, "migrate_in", &p) ? incoming_close (vm, &p, err) : 0;
+}
+
+static void
+incoming_run (void *self, void *arg)
+{
+  HV_CLEAN (incoming) struct incoming *in = arg;
+  struct qmp_vm *vm = in->vm;
+  HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->qmp->host);
+  (void) self;
+  int r = incoming_follow (in, err);
+  if (r < 0 && r != HV_E_CANCELLED)
+    hv_log (vm->qmp->host, HV_LOG_WARNING, "VM '%s': migration to here: %s", vm->name, hv_err_message (err));
+  vm->resolving = 0;
+  qmp_vm_wake (vm);
+}
+
+/* --- the verb --- */
+
+/* What migrate is to be given: with the port that it became, and on TCP with a secret. */
+static char *
+answer_uri (struct hv_host *h, const char *uri, uint32_t port)
+{
+  struct qmp_uri *u = hv_alloc (h, sizeof *u);
+  uint64_t secret[2];
+  if (u == NULL || qmp_uri_parse (uri, u, NULL) < 0)
+    return NULL;
+  if (u->path != NULL)
+    return hv_strdup (h, uri);
+  if (getrandom (secret, sizeof secret, 0) != (ssize_t) sizeof secret)
+    return NULL;
+  int v6 = strchr (u->host, ':') != NULL;
+  return hv_printf (h, "tcp:%s%s%s:%u/%016llx%016llx", v6 ? "[" : "", u->host, v6 ? "]" : "", port, (unsigned long long) secret[0],
+                    (unsigned long long) secret[1]);
+}
+
+static int
+arrive_check (struct qmp *q, const struct hv_migrate_in_args *a, struct hv_err *err)
+{
+  struct qmp_vm *vm = qmp_vm_find (q, a->vm, NULL);
+  int r = qmp_define_check (q, a->vm, &a->machine, err);
+  if (r == 0 && vm != NULL)
+    r = qmp_pending_settle (vm, err);
+  if (r < 0 || vm == NULL)
+    return r;
+  if (vm->launched || qmp_vm_alive (vm) || (vm->state != HV_VM_STOPPED && vm->state != HV_VM_CRASHED))
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
+  if (strcasecmp (vm->uuid, a->machine.uuid) != 0)
+    return hv_err_set (err, HV_E_ALREADY_EXISTS, "VM '%s' is defined already, as machine %s", vm->name, vm->uuid);
+  return 0;
+}
+
+/* The VM, defined by us if it is not. */
+static struct qmp_vm *
+arrive_define (struct qmp *q, const char *name, const struct hv_machine *m, int *ret_made, struct hv_err *err)
+{
+  struct qmp_vm *vm = qmp_vm_find (q, name, NULL);
+  *ret_made = vm == NULL;
+  if (vm == NULL)
+    vm = qmp_vm_new (q, name, err);
+  else
+    return qmp_vm_ref (vm);
+  if (vm == NULL)
+    return NULL;
+  if (qmp_vm_set_machine (vm, m, err) == 0 && qmp_text_set (&vm->reason, "defined") == 0)
+    return qmp_vm_ref (vm);
+  qmp_vm_remove (vm);
+  return NULL;
+}
+
+static int
+arrive_launch (struct incoming *in, const struct hv_machine *m, int made, struct hv_err *err)
+{
+  const struct qmp_launch how = { .op = "migrate_in", .machine = made ? NULL : m, .incoming = 1, .run_reason = "migrated" };
+  struct qmp_vm *vm = in->vm;
+  struct qmp_pending p = { .op = "migrate_in" };
+  HV_SET (&p, uri, in->uri);
+  HV_SET (&p, made, (uint8_t) made);
+  int r = qmp_pending_enter (vm, &p, err);
+  if (r < 0) {
+    if (made)
+      qmp_vm_remove (vm);
+    return r;
+  }
+  if (made)
+    qmp_announce (vm, "defined", 0);
+  hv_step (vm->qmp->host, "incoming.listen");
+  r = qmp_launch (vm, &how, err);
+  in->refs++;
+  if (r == 0 && hv_go (vm->qmp->host, "incoming", incoming_run, in) == 0)
+    return 0;
+  in->refs--;
+  if (r == 0)
+    r = hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  incoming_end (vm, "migrate_in failed");
+  qmp_pending_leave (vm, r);
+  return r;
+}
+
+int
+qmp_migrate_in (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct qmp *q = self;
+  const struct hv_migrate_in_args *a = args;
+  struct hv_migrate_in_result *ret = result;
+  struct hv_machine m = a->machine;
+  uint32_t port = 0;
+  int made = 0, fd = -1;
+  (void) call;
+  int r = arrive_check (q, a, err);
+  if (r == 0)
+    r = qmp_peer_listen (q->host, a->uri, 0, &fd, &port, err);
+  if (r < 0)
+    return r;
+  qmp_define_pin (q, &m);
+  const char *uri = answer_uri (q->host, a->uri, port);
+  HV_CLEAN (qmp_vm) struct qmp_vm *vm = uri != NULL ? arrive_define (q, a->vm, &m, &made, err) : NULL;
+  if (vm == NULL)
+    (void) close (fd);
+  HV_CLEAN (incoming) struct incoming *in = vm != NULL ? incoming_new (vm, fd, uri, err) : NULL;
+  if (in == NULL && vm != NULL && made)
+    qmp_vm_remove (vm);
+  r = in != NULL ? arrive_launch (in, &m, made, err) : HV_E_RESOURCE_EXHAUSTED;
+  if (r < 0) {
+    incoming_unlink (a->uri);
+    return hv_err_wrap (err, r, "wait for VM '%s' at '%s'", a->vm, a->uri);
+  }
+  ret->uri = uri;
+  return 0;
+}
+
+/* --- after an interruption --- */
+
+/* What QEMU says decides: it runs, then it was taken; it waits, then so do we. */
+int
+qmp_incoming_resolve (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_err *err)
+{
+  struct hv_host *h = vm->qmp->host;
+  HV_CLEAN (json) json_t *status = NULL;
+  struct qmp_transfer t;
+  uint32_t port;
+  int fd = -1;
+  if (vm->pidfd < 0 || vm->acknowledged)
+    return incoming_close (vm, p, err);
+  int r = qmp_control_query (vm, "query-status", NULL, &status, err);
+  if (r == 0)
+    r = qmp_transfer_query (vm, &t, err);
+  if (r == 0)
+    r = qmp_peer_listen (h, p->uri, 1, &fd, &port, err);
+  if (r < 0)
+    return r;
+  HV_CLEAN (incoming) struct incoming *in = incoming_new (vm, fd, p->uri, err);
+  if (in == NULL)
+    return HV_E_RESOURCE_EXHAUSTED;
+  in->streaming = t.phase != QMP_TRANSFER_NONE;
+  vm->run_reason = "migrated";
+  if (qmp_json_bool (status, "running", 0)) {
+    vm->acknowledged = in->taken = 1;
+    vm->incoming = 0;
+  }
+  return incoming_follow (in, err);
+}
