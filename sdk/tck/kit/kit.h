@@ -40,9 +40,10 @@ struct tck {
   const struct hv_plugin *plugin;
   const struct tck_check *check;
   struct hv_fake *host;
-  json_t *kept;  /* everything handed out */
-  json_t *verbs; /* of probe: verb → its row */
-  char *files;   /* directory for the check's own files */
+  json_t *kept;                /* everything handed out */
+  json_t *verbs;               /* of probe: verb → its row */
+  char *files;                 /* directory for the check's own files */
+  void (*before_clean) (void); /* of a check that changed something outside the provider */
   int report_fd;
   uint32_t serial; /* of the next uuid */
 };

@@ -42,6 +42,8 @@ tck_child_end (struct tck *t, uint32_t outcome, const char *text)
     ending = 1;
     (void) dprintf (t->report_fd, "%c%s", (char) ('0' + outcome), text != NULL ? text : "");
     (void) close (t->report_fd);
+    if (t->before_clean != NULL)
+      t->before_clean ();
     if (t->host != NULL) {
       tck_hypervisor.clean (t);
       hv_fake_free (t->host);
