@@ -89,7 +89,6 @@ int
 toy_undefine (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
 {
   const struct hv_vm_ref *a = args;
-  struct hv_host *h = ((struct toy *) self)->host;
   HV_CLEAN (toy_vm) struct toy_vm *vm = toy_vm_hold (self, a->vm, err);
   (void) call;
   (void) result;
@@ -97,8 +96,7 @@ toy_undefine (void *self, struct hv_call *call, const void *args, void *result, 
     return HV_E_NOT_FOUND;
   if (vm->state != HV_VM_STOPPED && vm->state != HV_VM_CRASHED)
     return toy_vm_wrong_state (vm, err);
-  char *key = hv_printf (h, "vm-%s", vm->name);
-  int r = key != NULL ? h->api->store_delete (h, key, err) : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  int r = toy_vm_forget (vm, err);
   if (r < 0)
     return r;
   announce (vm, "undefined", 1);

@@ -41,7 +41,8 @@ struct toy_vm {
   uint8_t *bytes; /* the document */
   uint64_t size;
   uint32_t refs;
-  uint32_t state; /* the document's */
+  uint32_t state;          /* the document's */
+  uint64_t version, saved; /* of the document: in memory, and on disk */
   uint8_t saving, undefined;
   const char *ending; /* the process was told to end: why; static text */
   int32_t pidfd;      /* -1: no process */
@@ -64,6 +65,7 @@ int toy_vm_read (const struct toy_vm *, struct toy_document *ret, struct hv_err 
 int toy_vm_write (struct toy_vm *, const struct toy_document *, struct hv_err *);
 int toy_vm_save (struct toy_vm *, struct hv_err *); /* [coro] returns when the disk has the document as it is then */
 void toy_vm_save_later (struct toy_vm *);
+int toy_vm_forget (struct toy_vm *, struct hv_err *); /* [coro] the document is gone from the disk, and stays so */
 /* The one place where a state changes. Publishes; the caller saves. */
 int toy_vm_state (struct toy_vm *, uint32_t state, const char *reason, const char *detail, struct hv_err *);
 int toy_vm_wrong_state (const struct toy_vm *, struct hv_err *); /* FAILED_PRECONDITION, naming the state */

@@ -146,29 +146,57 @@ toy_vm_write (struct toy_vm *vm, const struct toy_document *d, struct hv_err *er
   vm->bytes = bytes;
   vm->size = b.size;
   vm->state = d->state;
+  vm->version++;
   return 0;
 }
 
-/* One writer at a time: the last one to finish has written the newest document. */
+static int
+put (struct toy_vm *vm, struct hv_err *err)
+{
+  struct hv_host *h = vm->toy->host;
+  struct toy_document d;
+  uint64_t version = vm->version;
+  int r = toy_vm_read (vm, &d, err);
+  if (r < 0)
+    return r;
+  char *key = hv_printf (h, KEY, vm->name);
+  if (key == NULL)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  vm->saving = 1;
+  r = h->api->store_put (h, key, &toy_document_record, &d, err);
+  vm->saving = 0;
+  if (r == 0)
+    vm->saved = version;
+  h->api->cond_wake (h, vm->changed);
+  return r;
+}
+
+/* One writer at a time; who comes second finds his work done, or does it. */
 int
 toy_vm_save (struct toy_vm *vm, struct hv_err *err)
 {
   struct hv_host *h = vm->toy->host;
-  struct toy_document d;
+  uint64_t wanted = vm->version;
   int r = 0;
-  while (vm->saving && r == 0)
+  while (r == 0 && vm->saved < wanted && !vm->undefined)
+    r = vm->saving ? h->api->cond_wait (h, vm->changed, 10000, err) : put (vm, err);
+  return r;
+}
+
+/* Nothing is written any more, so that what is deleted does not come back. */
+int
+toy_vm_forget (struct toy_vm *vm, struct hv_err *err)
+{
+  struct hv_host *h = vm->toy->host;
+  char *key = hv_printf (h, KEY, vm->name);
+  int r = key != NULL ? 0 : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  while (r == 0 && vm->saving)
     r = h->api->cond_wait (h, vm->changed, 10000, err);
-  if (r < 0 || vm->undefined)
-    return r;
-  r = toy_vm_read (vm, &d, err);
   if (r < 0)
     return r;
-  vm->saving = 1;
-  char *key = hv_printf (h, KEY, vm->name);
-  r = key != NULL ? h->api->store_put (h, key, &toy_document_record, &d, err)
-                  : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  vm->saving = 0;
-  h->api->cond_wake (h, vm->changed);
+  vm->undefined = 1;
+  r = h->api->store_delete (h, key, err);
+  vm->undefined = r == 0;
   return r;
 }
 
@@ -286,6 +314,7 @@ load_one (struct toy *t, const char *key, struct hv_err *err)
   if (vm == NULL)
     return HV_E_RESOURCE_EXHAUSTED;
   r = toy_vm_write (vm, &d, err);
+  vm->saved = vm->version;
   return r == 0 ? toy_process_adopt (vm, err) : r;
 }
 
