@@ -30,22 +30,9 @@ clean (struct tck *t)
                       row) if (strncmp (tck_str (row, "vm"), TCK_PREFIX, strlen (TCK_PREFIX)) == 0) forget (t, tck_str (row, "vm"));
 }
 
-static const struct tck_check *const groups[] = { tck_probe_checks,
-                                                  tck_define_checks,
-                                                  tck_list_checks,
-                                                  tck_walk_checks,
-                                                  tck_event_checks,
-                                                  tck_lane_checks,
-                                                  tck_deadline_checks,
-                                                  tck_shutdown_checks,
-                                                  tck_crash_checks,
-                                                  tck_restart_checks,
-                                                  tck_stuck_checks,
-                                                  tck_device_checks,
-                                                  tck_stats_checks,
-                                                  tck_snapshot_checks,
-                                                  tck_state_checks,
-                                                  tck_guest_checks,
-                                                  NULL };
+static const struct tck_check *const groups[]
+    = { tck_probe_checks,    tck_define_checks,   tck_list_checks,  tck_walk_checks,      tck_event_checks, tck_lane_checks,
+        tck_deadline_checks, tck_shutdown_checks, tck_crash_checks, tck_restart_checks,   tck_stuck_checks, tck_device_checks,
+        tck_stats_checks,    tck_snapshot_checks, tck_state_checks, tck_migration_checks, tck_guest_checks, NULL };
 
 const struct tck_suite tck_hypervisor = { .name = "hypervisor", .groups = groups, .prepare = prepare, .clean = clean };

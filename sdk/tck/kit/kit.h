@@ -43,6 +43,7 @@ struct tck {
   json_t *kept;                /* everything handed out */
   json_t *verbs;               /* of probe: verb → its row */
   char *files;                 /* directory for the check's own files */
+  struct tck *other;           /* a second daemon, for checks that need one */
   void (*before_clean) (void); /* of a check that changed something outside the provider */
   int report_fd;
   uint32_t serial; /* of the next uuid */
@@ -103,6 +104,9 @@ int tck_reach (struct tck *, const char *vm, const char *state);
 /* The process of the machine is killed behind the provider's back. 0 when it has none that could be. */
 int tck_kill (struct tck *, const char *vm);
 void tck_run (struct tck *, uint64_t ms); /* lets the provider run for this long */
+
+/* A second daemon over directories of its own; everything here works on it, too. It is cleaned with the first. */
+struct tck *tck_other (struct tck *);
 
 /* --- events (event.c) --- */
 uint64_t tck_mark (struct tck *); /* the newest event now */

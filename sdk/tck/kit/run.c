@@ -33,6 +33,15 @@ remove_entry (const char *path, const struct stat *st, int type, struct FTW *ftw
   return remove (path);
 }
 
+static void
+leave (struct tck *t)
+{
+  if (t == NULL || t->host == NULL)
+    return;
+  tck_hypervisor.clean (t);
+  hv_fake_free (t->host);
+}
+
 /* First the verdict, then the cleaning: whatever goes wrong there is not what the check was about. */
 void
 tck_child_end (struct tck *t, uint32_t outcome, const char *text)
@@ -44,10 +53,8 @@ tck_child_end (struct tck *t, uint32_t outcome, const char *text)
     (void) close (t->report_fd);
     if (t->before_clean != NULL)
       t->before_clean ();
-    if (t->host != NULL) {
-      tck_hypervisor.clean (t);
-      hv_fake_free (t->host);
-    }
+    leave (t->other);
+    leave (t);
   }
   if (t->files != NULL)
     (void) nftw (t->files, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
@@ -81,6 +88,22 @@ open_host (struct tck *t)
     tck_fail (t, "the kit cannot make a directory in '%s': %s", t->options->dir, strerror (errno));
   t->host = hv_fake_new (t->plugin, t->options->config, t->options->dir, &error);
   TCK_CHECK (t, t->host != NULL, "the plugin does not start: %s", error);
+}
+
+struct tck *
+tck_other (struct tck *t)
+{
+  char *error = NULL, *dir = NULL;
+  struct tck *other = calloc (1, sizeof *other);
+  if (other == NULL || asprintf (&dir, "%s/other", t->files) < 0 || (mkdir (dir, 0755) < 0 && errno != EEXIST))
+    tck_fail (t, "the kit cannot make a second daemon");
+  *other = *t;
+  other->host = hv_fake_new (t->plugin, t->options->config, dir, &error);
+  free (dir);
+  TCK_CHECK (t, other->host != NULL, "a second instance does not start: %s", error);
+  other->other = t;
+  t->other = other;
+  return other;
 }
 
 static void __attribute__ ((noreturn))
