@@ -127,6 +127,9 @@ const struct hv_plugin qmp_plugin = {
     HV_IMPLEMENT (hv_hypervisor_screenshot, qmp_screenshot),
     HV_IMPLEMENT (hv_hypervisor_send_key, qmp_send_key),
     HV_IMPLEMENT (hv_hypervisor_dump_memory, qmp_dump_memory),
+#define QMP_LACKS(verb_, why_) HV_IMPLEMENT (hv_hypervisor_##verb_, qmp_lacking_##verb_),
+#include "lacks.h"
+#undef QMP_LACKS
     NULL },
   /* clang-format on */
   .start = qmp_start_instance,

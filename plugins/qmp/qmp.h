@@ -471,5 +471,11 @@ int qmp_restore (void *, struct hv_call *, const void *, void *, struct hv_err *
 int qmp_migrate (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_migrate_in (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_detach (void *, struct hv_call *, const void *, void *, struct hv_err *);
+
+/* --- lacks.c: verbs that only say why they cannot be called --- */
+const char *qmp_lacks (const char *verb); /* why, or NULL */
+#define QMP_LACKS(verb_, why_) int qmp_lacking_##verb_ (void *, struct hv_call *, const void *, void *, struct hv_err *);
+#include "lacks.h"
+#undef QMP_LACKS
 extern const struct hv_plugin qmp_plugin;
 #endif

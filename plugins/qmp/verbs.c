@@ -307,15 +307,6 @@ qmp_resume (void *self, struct hv_call *call, const void *args, void *result, st
 /* --- probe --- */
 
 static int
-implemented (const char *verb)
-{
-  for (const struct hv_method *const *m = qmp_plugin.methods; *m != NULL; m++)
-    if (strcmp ((*m)->verb != NULL ? (*m)->verb : (*m)->base->verb, verb) == 0)
-      return 1;
-  return 0;
-}
-
-static int
 probe_verbs (struct qmp *q, struct hv_probe *ret)
 {
   uint32_t n = 0;
@@ -327,9 +318,10 @@ probe_verbs (struct qmp *q, struct hv_probe *ret)
   for (; ret->verbs.count < n; ret->verbs.count++) {
     struct hv_support *s = &ret->verbs.items[ret->verbs.count];
     s->verb = hv_iface_hypervisor.verbs[ret->verbs.count]->verb;
-    s->supported = (uint8_t) implemented (s->verb);
-    if (!s->supported) /* in the words of the core, which answers for it */
-      HV_SET (s, reason, hv_printf (q->host, "this backend does not do '%s' of hypervisor/1", s->verb));
+    const char *why = qmp_lacks (s->verb);
+    s->supported = why == NULL;
+    if (why != NULL)
+      HV_SET (s, reason, why);
   }
   ret->has.verbs = 1;
   return 0;
