@@ -131,22 +131,31 @@ on_port (struct qmp_vm *vm, const json_t *data)
   qmp_vm_wake (vm);
 }
 
-/* The disk that a node belongs to, by its name in the definition; in the memory of the current callback. */
+/* The disk that a node belongs to, by its name in the definition, and the node's file (may be NULL: not wanted); in the memory
+ * of the current callback. */
 static const char *
-disk_name (struct qmp_vm *vm, const char *node)
+disk_name (struct qmp_vm *vm, const char *node, const char **ret_path)
 {
   struct hv_machine m;
-  int index = qmp_vm_live (vm, &m, NULL) == 0 ? qmp_disk_of_node (&m, node, NULL) : -1;
+  int index = qmp_vm_live (vm, &m, NULL) == 0 ? qmp_disk_of_node (&m, node, ret_path) : -1;
   return index >= 0 ? m.disks.items[index].name : NULL;
+}
+
+static void
+io_error_place (struct qmp_vm *vm, const json_t *data, struct hv_io_error *e)
+{
+  const char *path = NULL, *disk = disk_name (vm, qmp_json_str (data, "node-name", NULL), &path);
+  if (disk == NULL)
+    return;
+  HV_SET (e, disk, disk);
+  HV_SET (e, path, path);
 }
 
 static void
 on_io_error (struct qmp_vm *vm, const json_t *data)
 {
   struct hv_io_error e = { .vm = vm->name };
-  const char *disk = disk_name (vm, qmp_json_str (data, "node-name", NULL));
-  if (disk != NULL)
-    HV_SET (&e, disk, disk);
+  io_error_place (vm, data, &e);
   HV_SET (&e, operation, qmp_json_str (data, "operation", "unknown"));
   HV_SET (&e, action, qmp_json_str (data, "action", "unknown"));
   HV_SET (&e, reason, qmp_json_str (data, "reason", "unknown"));
@@ -162,9 +171,7 @@ static void
 on_image_corrupted (struct qmp_vm *vm, const json_t *data)
 {
   struct hv_io_error e = { .vm = vm->name };
-  const char *disk = disk_name (vm, qmp_json_str (data, "node-name", NULL));
-  if (disk != NULL)
-    HV_SET (&e, disk, disk);
+  io_error_place (vm, data, &e);
   HV_SET (&e, operation, "metadata");
   HV_SET (&e, action, "report");
   HV_SET (&e, reason, qmp_json_str (data, "msg", "the image is corrupt"));
@@ -176,7 +183,7 @@ static void
 on_threshold (struct qmp_vm *vm, const json_t *data)
 {
   struct hv_block_threshold e = { .vm = vm->name };
-  e.disk = disk_name (vm, qmp_json_str (data, "node-name", NULL));
+  e.disk = disk_name (vm, qmp_json_str (data, "node-name", NULL), NULL);
   if (e.disk == NULL)
     return;
   e.threshold_bytes = (uint64_t) qmp_json_int (data, "write-threshold", 0);
