@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -67,13 +68,17 @@ def bare(vm):
         argv = ["vnc=unix:" + str(work / "vnc.sock") + ",audiodev=audio1" if a.startswith("vnc=unix:") else a for a in argv]
         keep = [listener(work / "monitor"), listener(work / "agent"), listener(work / "serial"), open(work / "serial.log", "ab")]
 
+        told, stamp = os.pipe()
+
         def place():
             high = [os.dup(k.fileno()) for k in keep]
             for i, fd in enumerate(high):
                 os.dup2(fd, 3 + i)
-            os.closerange(7, 256)
+            os.set_inheritable(os.dup2(stamp, 200), False)
+            os.closerange(7, 200)
+            os.closerange(201, 256)
+            os.write(200, struct.pack("d", time.perf_counter()))  # exec follows: what Python takes to fork is not QEMU's
 
-        begin = time.perf_counter()
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=False, preexec_fn=place)
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
@@ -82,8 +87,10 @@ def bare(vm):
                 f.readline()
                 qmp(f, "qmp_capabilities")
                 qmp(f, "cont")
-                took = time.perf_counter() - begin
+                took = time.perf_counter() - struct.unpack("d", os.read(told, 8))[0]
         finally:
+            os.close(told)
+            os.close(stamp)
             process.kill()
             process.wait()
             for k in keep:
