@@ -208,7 +208,7 @@ static void
 wake_instance (void *arg, struct hv_instance *i)
 {
   (void) arg;
-  if (atomic_load (&i->state) > HV_INSTANCE_RUNNING || atomic_flag_test_and_set (&i->pump_posted))
+  if (atomic_load (&i->subscription_count) == 0 || atomic_load (&i->state) > HV_INSTANCE_RUNNING || atomic_flag_test_and_set (&i->pump_posted))
     return;
   (void) hv_instance_ref (i);
   hv_loop_post (i->loop, &i->pump_task);

@@ -105,6 +105,7 @@ struct hv_instance {
   _Atomic uint32_t calls_running;
   struct hv_task pump_task; /* events have come */
   atomic_flag pump_posted;
+  _Atomic uint32_t subscription_count; /* any thread: without one, an event is nothing to wake it for */
 };
 
 struct hv_instance *hv_instance_ref (struct hv_instance *);

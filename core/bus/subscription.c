@@ -42,6 +42,7 @@ static void
 subscription_free (struct hv_subscription *s)
 {
   hv_list_remove (&s->node);
+  (void) atomic_fetch_sub (&s->instance->subscription_count, 1);
   free (s->globs[0]);
   free (s);
 }
@@ -60,6 +61,7 @@ hv_host_subscribe (struct hv_host *h, const char *glob, hv_event_fn *fn, void *a
   s->fn = fn;
   s->arg = arg;
   s->cursor.globs = (const char *const *) s->globs;
+  (void) atomic_fetch_add (&i->subscription_count, 1); /* first: whoever publishes behind the head that is read now sees it */
   hv_events_head (i->bus, &epoch, &seq);
   s->cursor.next = seq + 1;
   s->cursor.prev = seq;
