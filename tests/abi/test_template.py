@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The template plugin, built outside the tree against the installed SDK, by CMake and by pkg-config; loaded by a real hvkitd and used."""
+"""The template plugin (and the reference provider under the conformance kit), built outside the tree against the installed SDK, by CMake and by pkg-config; loaded by a real hvkitd and used."""
 import os
 import pathlib
 import re
@@ -27,7 +27,7 @@ def sanitizer_flags():
     return f"-fsanitize={m.group(1)}" if m else ""
 
 
-class Template(unittest.TestCase):
+class Installed(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.dir = pathlib.Path(tempfile.mkdtemp(prefix="hvkit-template-"))
@@ -44,6 +44,8 @@ class Template(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.dir, ignore_errors=True)
 
+
+class Template(Installed):
     def exports(self, so):
         return [line.split()[-1] for line in run("nm", "-D", "--defined-only", so).splitlines() if not re.search(r"__(asan|ubsan|odr_asan|sanitizer|tsan)", line)]
 
@@ -89,6 +91,40 @@ class Template(unittest.TestCase):
         run("gcc", "-std=c11", "-fPIC", "-shared", "-fvisibility=hidden", self.source / "hello.c", "-o", so, *fix)
         self.assertEqual(self.exports(so), ["hv_plugin_entry_v1"])
         self.use(so)
+
+
+class Conformance(Installed):
+    """The reference provider from the installed sources, under the installed kit, as a vendor would have it."""
+
+    PROJECT = """cmake_minimum_required(VERSION 3.20)
+project(toy LANGUAGES C)
+find_package(hvkit REQUIRED)
+file(GLOB sources *.c)
+hvkit_add_plugin(toyhv SOURCES ${sources})
+enable_testing()
+hvkit_add_conformance_test(conforms hypervisor toyhv ARGS --only "events.*" --only "restart.*" --only "probe.*")
+hvkit_add_conformance_test(rejected hypervisor toyhv ARGS --config "{\\"colour\\":1}")
+"""
+
+    def test_a_vendor_runs_the_kit(self):
+        kit = self.prefix / "bin/hvkit-tck"
+        self.assertIn("events.chain", run(kit, "hypervisor", "--list"))
+        source = self.dir / "toyhv"
+        shutil.copytree(self.prefix / "share/hvkit/toyhv", source)
+        self.assertFalse((source / "mutants").exists())
+        (source / "CMakeLists.txt").write_text(self.PROJECT)
+        run("cmake", "-S", source, "-B", source / "build", f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DCMAKE_C_FLAGS={self.flags} -Wall -Wextra -Werror",
+            *(["-DCMAKE_MODULE_LINKER_FLAGS=-Wl,-z,undefs"] if self.flags else []))
+        run("cmake", "--build", source / "build")
+        run("ctest", "--test-dir", source / "build", "-R", "conforms", "--output-on-failure")
+        r = subprocess.run(["ctest", "--test-dir", str(source / "build"), "-R", "rejected", "--output-on-failure"], capture_output=True, text=True)
+        self.assertNotEqual(r.returncode, 0)
+        self.assertRegex(r.stdout, r"fail\s+load[^\n]*\n\s+the plugin does not start: .*colour")
+
+    def test_what_is_no_provider_is_told_so(self):
+        r = subprocess.run([str(self.prefix / "bin/hvkit-tck"), "hypervisor", str(build_dir() / "plugins/lib/disk-raw.so")], capture_output=True, text=True)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("plugin 'disk-raw' does not provide hypervisor/1", r.stdout)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,16 @@ check_accelerator (struct tck *t)
              tck_dump (t, json_object_get (probe, "accels")));
 }
 
+/* All of it was done before: a check only runs over a provider that started. */
+static void
+check_load (struct tck *t)
+{
+  TCK_CHECK (t, json_object_size (t->verbs) > 0, "probe lists no verbs");
+}
+
 const struct tck_check tck_probe_checks[] = {
+  { TCK_LOAD, "the plugin loads, provides hypervisor/1, starts with its configuration, answers probe, and stops", NULL,
+    check_load },
   { "probe.complete", "probe lists every verb of hypervisor/1 exactly once, and nothing else", NULL, check_complete },
   { "probe.required", "verbs flagged HV_MUST are supported by every provider", NULL, check_required },
   { "probe.reasons", "a verb that cannot be called has a reason that says why", NULL, check_reasons },

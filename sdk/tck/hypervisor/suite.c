@@ -3,9 +3,19 @@
 #include "sdk/tck/hypervisor/suite.h"
 #include <string.h>
 
+static int
+provides (const struct hv_plugin *p)
+{
+  for (const struct hv_iface *const *i = p->provides; i != NULL && *i != NULL; i++)
+    if (strcmp ((*i)->name, hv_iface_hypervisor.name) == 0 && (*i)->major == hv_iface_hypervisor.major)
+      return 1;
+  return 0;
+}
+
 static void
 prepare (struct tck *t)
 {
+  TCK_CHECK (t, provides (t->plugin), "plugin '%s' does not provide hypervisor/1", t->plugin->name);
   size_t i;
   tck_disk_provider (t);
   json_t *row, *probe = tck_ok (t, "probe", "{}");

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #define TCK_PREFIX  "tck-" /* VMs whose name begins so are the kit's; no other is touched */
+#define TCK_LOAD    "load" /* the first check: without it there is no other */
 #define TCK_READ_MS 50u    /* a read from what is known answers in less */
 
 struct tck;
