@@ -7,6 +7,20 @@
 
 /* --- where there is room --- */
 
+/* What stands below a path, as an array: an answer of another shape says nothing of what is there. */
+static int
+children_query (struct qmp_vm *vm, const char *path, json_t **ret, struct hv_err *err)
+{
+  HV_CLEAN (json) json_t *args = json_pack ("{s:s}", "path", path);
+  HV_CLEAN (json) json_t *list = NULL;
+  int r = qmp_control_query (vm, "qom-list", args, &list, err);
+  if (r == 0 && !json_is_array (list))
+    return hv_err_set (err, HV_E_INTERNAL, "VM '%s': QEMU's answer to qom-list is no list", vm->name);
+  if (r == 0)
+    *ret = HV_STEAL (list);
+  return r;
+}
+
 /* 1 free, 0 taken, NOT_FOUND: no such port. */
 static int
 port_is_free (struct qmp_vm *vm, uint32_t port, struct hv_err *err)
@@ -16,9 +30,8 @@ port_is_free (struct qmp_vm *vm, uint32_t port, struct hv_err *err)
   json_t *item;
   int taken = 0;
   (void) snprintf (path, sizeof path, "/machine/peripheral/pci.%" PRIu32 "/pci.%" PRIu32, port, port);
-  HV_CLEAN (json) json_t *args = json_pack ("{s:s}", "path", path);
   HV_CLEAN (json) json_t *list = NULL;
-  int r = qmp_control_query (vm, "qom-list", args, &list, err);
+  int r = children_query (vm, path, &list, err);
   if (r == HV_E_FAILED_PRECONDITION)
     return HV_E_NOT_FOUND;
   if (r < 0)
@@ -223,10 +236,9 @@ qmp_device_exists (struct qmp_vm *vm, const char *name, struct hv_err *err)
   char id[80];
   size_t i;
   json_t *item;
-  HV_CLEAN (json) json_t *args = json_pack ("{s:s}", "path", "/machine/peripheral");
   HV_CLEAN (json) json_t *list = NULL;
   (void) snprintf (id, sizeof id, "ua-%s", name);
-  int r = qmp_control_query (vm, "qom-list", args, &list, err);
+  int r = children_query (vm, "/machine/peripheral", &list, err);
   json_array_foreach (list, i, item) if (strcmp (qmp_json_str (item, "name", ""), id) == 0) return 1;
   return r;
 }

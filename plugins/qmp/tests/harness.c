@@ -174,6 +174,14 @@ peer_mode (const char *dir, const char *mode)
 }
 
 void
+peer_event (const char *dir, const char *vm, const char *event)
+{
+  char name[64];
+  (void) snprintf (name, sizeof name, "event-%s", vm);
+  file_write (dir, name, event, 0644);
+}
+
+void
 peer_kill_daemon (const char *dir)
 {
   file_write (dir, "kill", "", 0644);

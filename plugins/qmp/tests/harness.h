@@ -41,6 +41,8 @@ void expect_event (struct hv_fake *, const char *state, const char *reason);
 /* A directory with the scripted QEMU in it; its mode is what the file `mode` there says. free() the path. */
 char *peer_make (void);
 void peer_mode (const char *dir, const char *mode);
+/* The machine of this name says this (one event of QEMU's, JSON) as soon as it can. */
+void peer_event (const char *dir, const char *vm, const char *event);
 /* The next process started kills its parent before it is anything else. */
 void peer_kill_daemon (const char *dir);
 void peer_remove (char *dir);

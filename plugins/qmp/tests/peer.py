@@ -6,7 +6,9 @@ QEMU's own. Modes (several, separated by spaces; read again for every command):
   garbage:COMMAND  eof:COMMAND        a line that is no JSON; half a reply and the end of the connection
   noid:COMMAND  unknown:COMMAND       a reply without id; one with an id of nobody, an event, and the reply, in one piece
   error:COMMAND  die:COMMAND          refused; the process ends with status 3
+  odd:COMMAND                         an answer of another shape than it should have
   status:WORD                         what query-status says
+  iostatus:WORD                       what query-block says of every disk: ok, failed, nospace
   killparent:COMMAND                  the daemon dies (SIGKILL) as the command arrives, which is then carried out
   agent                               a guest agent is there as soon as the guest runs, and behaves; else one of these:
   agent:silent  agent:late            it never answers; it answers when the mode is gone, after the caller gave up
@@ -14,6 +16,7 @@ QEMU's own. Modes (several, separated by spaces; read again for every command):
                                       no JSON; 100 levels; 2 MiB; noise without end; the channel closes in the middle
   agent:noise                         noise before and after every answer, which is right
   chop  big                           replies byte by byte; a 200 KB event before each
+A file event-VM beside the mode file is sent as it is, once, by the machine of that name.
 """
 import json
 import os
@@ -33,6 +36,16 @@ def option(name, otherwise=""):
 def modes():
     with open(os.path.join(where, "mode"), encoding="utf-8") as f:
         return f.read().split()
+
+
+def disks():
+    """Names of the disks on the command line, in their order."""
+    devices = [json.loads(argv[i + 1]) for i, a in enumerate(argv) if a == "-device" and argv[i + 1].startswith("{")]
+    return [d["id"][3:] for d in devices if "drive" in d]
+
+
+def path_of(disk):
+    return f"/machine/peripheral/ua-{disk}/virtio-backend"
 
 
 def version():
@@ -102,6 +115,8 @@ class Peer:
         self.status = "prelaunch"
         self.late = []
         self.sock = None
+        self.asked = 0
+        self.script = os.path.join(where, "event-" + option("-name").removeprefix("guest=").split(",")[0])
 
     def send(self, text):
         data = text.encode()
@@ -113,6 +128,10 @@ class Peer:
         return json.dumps({"timestamp": {"seconds": 1, "microseconds": 1}, "event": name, "data": data}) + "\r\n"
 
     def answer(self, command):
+        if "odd:" + command in modes():
+            return {"odd": []}
+        if command == "qom-list":
+            return [{"name": "ua-" + d, "type": "child<device>"} for d in disks()]
         if command == "query-version":
             return version()
         if command == "query-machines":
@@ -124,6 +143,19 @@ class Peer:
         if command == "query-status":
             forced = [m[7:] for m in modes() if m.startswith("status:")]
             return {"status": forced[0] if forced else self.status}
+        if command == "query-blockstats":
+            self.asked += 1
+            stats = {"rd_bytes": 4096 * self.asked, "rd_operations": self.asked, "wr_bytes": 512, "wr_operations": 1, "failed_wr_operations": 3,
+                     "flush_operations": 7, "unmap_bytes": 9}
+            return [{"qdev": path_of(d), "stats": stats} for d in disks()] + [{"node-name": "q-0", "stats": stats}]
+        if command == "query-block":
+            word = ([m[9:] for m in modes() if m.startswith("iostatus:")] + ["ok"])[0]
+            return [{"qdev": path_of(d), "io-status": word, "inserted": {"image": {"virtual-size": 1 << 30}}} for d in disks()]
+        if command == "query-balloon":
+            return {"actual": 60 << 20}
+        if command == "qom-get":
+            unsaid = 18446744073709551615
+            return {"last-update": int(time.time()) - 1, "stats": {"stat-total-memory": 50 << 20, "stat-free-memory": 20 << 20, "stat-swap-in": unsaid}}
         if command == "cont":
             self.status = "running"
             self.send(self.event("RESUME"))
@@ -189,12 +221,20 @@ class Peer:
         for request in late:
             self.send(self.reply(request))
 
+    def speak_scripted(self):
+        if os.path.exists(self.script):
+            with open(self.script, encoding="utf-8") as f:
+                text = f.read()
+            os.unlink(self.script)
+            self.send(text + "\r\n")
+
     def talk(self):
         buf = b""
         self.greet()
         while True:
             ready, _, _ = select.select([self.sock], [], [], 0.01)
             self.speak_late()
+            self.speak_scripted()
             if not ready:
                 continue
             data = self.sock.recv(65536)
