@@ -24,16 +24,25 @@ is_gone (const struct qmp_vm *vm)
 
 /* --- the process --- */
 
+/* Its stop was asked for, and cut off. */
+static int
+was_to_die (const struct qmp_vm *vm)
+{
+  return vm->state == HV_VM_STOPPING && vm->reason != NULL && strcmp (vm->reason, "destroy") == 0;
+}
+
 static void
 adopt_gone (struct qmp_vm *vm)
 {
-  int ran = vm->acknowledged;
+  int ran = vm->acknowledged, asked = was_to_die (vm);
   const char *pending = qmp_pending_end_reason (vm);
   vm->launched = vm->acknowledged = 0;
   vm->retry_at_ms = 0;
   qmp_paths_remove (vm, 1);
   if (pending != NULL)
     qmp_vm_set_state (vm, HV_VM_STOPPED, pending, NULL);
+  else if (ran && asked)
+    qmp_vm_set_state (vm, HV_VM_STOPPED, "destroyed", NULL);
   else if (ran)
     qmp_vm_set_state (vm, HV_VM_CRASHED, "gone", "its process ended while nobody watched");
   else
@@ -185,6 +194,10 @@ qmp_adopt_one (struct qmp_vm *vm, struct hv_err *err)
   vm->adopting = 1;
   vm->retry_at_ms = 0;
   int r = adopt_process (vm, err);
+  if (r == 0 && was_to_die (vm)) {
+    vm->adopting = 0;
+    return qmp_end (vm, err);
+  }
   if (r == 0)
     r = adopt_connect (vm, err);
   if (r == 0)

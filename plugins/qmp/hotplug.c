@@ -252,8 +252,8 @@ detach_live (struct qmp_vm *vm, const struct hv_detach_args *a, struct hv_err *e
   if (r < 0)
     return r;
   r = detach_wait (vm, a->device, a->grace_ms, err);
-  if (r != HV_E_DEADLINE_EXCEEDED)
-    return r;
+  if (r != HV_E_DEADLINE_EXCEEDED) /* durable before it is acknowledged: whoever noticed the end may still be writing */
+    return r == 0 ? qmp_record_save (vm, err) : r;
   r = qmp_device_exists (vm, a->device, err); /* the event may have been missed */
   if (r == 0)
     return device_finish (vm, a->device, err);
@@ -341,6 +341,12 @@ qmp_attach_resolve (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_er
   return r;
 }
 
+static const char *
+device_at (const struct hv_machine *m, uint32_t i)
+{
+  return i < m->disks.count ? m->disks.items[i].name : m->nics.items[i - m->disks.count].name;
+}
+
 /* Devices that went while nobody listened. */
 int
 qmp_devices_reconcile (struct qmp_vm *vm, struct hv_err *err)
@@ -348,10 +354,9 @@ qmp_devices_reconcile (struct qmp_vm *vm, struct hv_err *err)
   struct hv_machine live;
   int r = qmp_vm_live (vm, &live, err);
   for (uint32_t i = 0; r >= 0 && i < live.disks.count + live.nics.count; i++) {
-    const char *name = i < live.disks.count ? live.disks.items[i].name : live.nics.items[i - live.disks.count].name;
-    r = qmp_device_exists (vm, name, err);
+    r = qmp_device_exists (vm, device_at (&live, i), err);
     if (r == 0)
-      qmp_device_gone (vm, name);
+      r = device_finish (vm, device_at (&live, i), err); /* works on a copy of its own */
   }
   return r < 0 ? r : 0;
 }

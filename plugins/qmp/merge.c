@@ -294,11 +294,12 @@ qmp_merge_resolve (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_err
     char status[32] = "", *error = NULL;
     struct qmp_snapshots all;
     job_name (g.job, sizeof g.job, g.disk->disk);
-    r = qmp_snapshots_get (vm, &all, err);
-    if (r == 0 && vm->pidfd >= 0)
+    if (vm->pidfd >= 0)
       r = job_status (&g, status, sizeof status, &error, err);
     if (r == 0 && status[0] != '\0')
       r = job_follow (&g, err);
+    if (r == 0)
+      r = qmp_snapshots_get (vm, &all, err);
     if (r == 0 && !qmp_snapshots_mention (&all, g.snapshot, g.disk->disk))
       overlay_remove (&g); /* the record has done without it already */
   }

@@ -144,8 +144,10 @@ record_take (struct qmp_vm *vm, const struct qmp_document *d, struct hv_err *err
     qmp_vm_set_state (vm, HV_VM_STOPPED, reason != NULL ? reason : "node_rebooted", NULL);
     qmp_record_save_later (vm);
   }
-  if (!vm->launched)
+  if (!vm->launched) {
+    qmp_paths_remove (vm, 1); /* a start may have been cut off before it was recorded */
     qmp_pending_later (vm);
+  }
   return 0;
 }
 

@@ -200,6 +200,7 @@ launch_run (struct qmp_vm *vm, const struct qmp_launch *how, struct hv_err *err)
   if (r < 0)
     return r;
   vm->acknowledged = 1;
+  hv_step (vm->qmp->host, "start.continued");
   if (how->paused)
     qmp_vm_set_state (vm, HV_VM_PAUSED, how->load != NULL ? how->run_reason : "start_paused", NULL);
   else if (vm->state == HV_VM_STARTING)
@@ -254,11 +255,14 @@ qmp_launch (struct qmp_vm *vm, const struct qmp_launch *how, struct hv_err *err)
   qmp_vm_set_state (vm, HV_VM_STARTING, "start", NULL);
   if (r == 0)
     r = qmp_record_save (vm, err);
+  hv_step (vm->qmp->host, "start.intent");
   if (r == 0)
     r = launch_spawn (&l, err);
   launch_clear (&l);
+  hv_step (vm->qmp->host, "start.spawned");
   if (r == 0)
     r = qmp_record_save (vm, err); /* with its pid, while QEMU sets itself up */
+  hv_step (vm->qmp->host, "start.recorded");
   if (r == 0)
     r = launch_handshake (vm, how, err);
   if (r == 0)

@@ -50,6 +50,18 @@ stop_find (struct qmp_vm *vm, struct hv_err *err)
   return 0;
 }
 
+/* The wish is on disk before the process goes: a daemon that dies in between leaves no machine that seems to have crashed.
+ * A disk that cannot be written to does not save the machine. */
+static int
+stop_run (struct qmp_vm *vm, struct hv_err *err)
+{
+  HV_CLEAN (hv_err) struct hv_err *lost = hv_err_new (vm->qmp->host);
+  if (qmp_record_save (vm, lost) < 0)
+    hv_log (vm->qmp->host, HV_LOG_WARNING, "%s", hv_err_message (lost));
+  hv_step (vm->qmp->host, "stop.intent");
+  return qmp_end (vm, err);
+}
+
 int
 qmp_stop (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
 {
@@ -65,10 +77,11 @@ qmp_stop (void *self, struct hv_call *call, const void *args, void *result, stru
   int r = stop_find (vm, err);
   if (r == 0 && vm->pidfd >= 0) {
     qmp_vm_set_state (vm, HV_VM_STOPPING, "destroy", NULL);
-    r = qmp_end (vm, err);
+    r = stop_run (vm, err);
   }
   if (r < 0)
     return r;
+  hv_step (vm->qmp->host, "stop.gone");
   qmp_vm_set_state (vm, HV_VM_STOPPED, "destroyed", NULL); /* from crashed, say */
   r = qmp_record_save (vm, err);
   qmp_vm_fill (vm, result);

@@ -120,6 +120,7 @@ qmp_define (void *self, struct hv_call *call, const void *args, void *result, st
     qmp_vm_remove (vm);
   if (r < 0)
     return hv_err_wrap (err, r, "define VM '%s'", a->vm);
+  hv_step (q->host, "define.recorded");
   qmp_announce (vm, "defined", 0);
   qmp_vm_fill (vm, result);
   return 0;
@@ -131,6 +132,7 @@ qmp_undefine_vm (struct qmp_vm *vm, struct hv_err *err)
   int r = qmp_record_delete (vm, err);
   if (r < 0)
     return r;
+  hv_step (vm->qmp->host, "undefine.deleted");
   if (vm->uuid != NULL)
     qmp_paths_remove (vm, 0);
   qmp_announce (vm, "undefined", 1);
@@ -272,6 +274,7 @@ change (struct qmp *q, const char *name, const char *command, const uint32_t *fr
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
   if (vm->state != to)
     r = qmp_control_change (vm, vm->state == HV_VM_SUSPENDED ? "system_wakeup" : command, NULL, err);
+  hv_step (q->host, "change.done");
   if (r == 0)
     r = settle (vm, err);
   if (r == 0 && vm->state != to && vm->state != HV_VM_STOPPING)

@@ -427,6 +427,7 @@ fill_paths (const struct qmp_vm *vm, struct hv_vm *ret)
 void
 qmp_vm_fill (const struct qmp_vm *vm, struct hv_vm *ret)
 {
+  struct qmp_pending pending;
   memset (ret, 0, sizeof *ret);
   ret->vm = vm->name;
   HV_SET (ret, state, vm->state);
@@ -440,6 +441,8 @@ qmp_vm_fill (const struct qmp_vm *vm, struct hv_vm *ret)
   FILL (ret, accel, vm->accel);
   FILL (ret, machine, vm->machine_type);
   FILL (ret, unreachable_since_ms, vm->unreachable_since_ms);
+  if (qmp_kept_get (vm->qmp->host, &vm->pending, &qmp_pending_record, &pending, NULL) > 0)
+    HV_SET (ret, operation, pending.op);
   HV_SET (ret, agent_connected, vm->agent_connected);
   HV_SET (ret, foreign, 0);
   if (vm->label_count > 0)

@@ -40,7 +40,7 @@ def until(what, fn, timeout=30, step=0.01):
 
 
 class Daemon:
-    def __init__(self, plugins=None, manifests=None, core=None, log="info", backend=None):
+    def __init__(self, plugins=None, manifests=None, core=None, log="info", backend=None, env=None):
         self.build = build_dir()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hvkit-"))
         self.manifest_dir = self.dir / "manifests"
@@ -50,6 +50,7 @@ class Daemon:
         self.log_path = self.dir / "log"
         self.log_spec = log
         self.process, self.clients = None, []
+        self.env = dict(env or {})
         if manifests is None:
             manifests = {}
             for path in sorted((self.build / "plugins/manifests").glob("*.json")):
@@ -74,7 +75,8 @@ class Daemon:
 
     def spawn(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+            self.process = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                                            env={**os.environ, **self.env})
 
     def start(self, timeout=60):
         self.spawn()

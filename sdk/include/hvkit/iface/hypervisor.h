@@ -178,6 +178,7 @@ HV_RECORD_STRUCT (hv_list_args, HV_LIST_ARGS);
   F (T, STR, _, vnc_path, 0, "UNIX socket of VNC") \
   F (T, STR, _, log_path, 0, "serial log") \
   F (T, U64, _, unreachable_since_ms, 0, "no reply since, ms since 1970", .unit = "ms") \
+  F (T, STR, _, operation, 0, "what is being done to it, or was interrupted and is being repaired: attach, snapshot, save …") \
   F (T, MAP, _, labels, 0, "from the machine") \
   F (T, U64, _, age_ms, 0, "age of this answer", .unit = "ms") \
   F (T, STR, _, source, 0, "live, cache or stored")
