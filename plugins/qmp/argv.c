@@ -53,6 +53,8 @@ qmp_argv_addf (struct qmp_argv *a, const char *fmt, ...)
 void
 qmp_argv_json (struct qmp_argv *a, const char *option, json_t *j)
 {
+  if (a->places != NULL && j != NULL && strcmp (option, "-device") == 0)
+    qmp_places_apply (a->places, j);
   qmp_argv_add (a, option);
   argv_take (a, j != NULL ? json_dumps (j, JSON_COMPACT) : NULL);
   json_decref (j);
@@ -139,7 +141,7 @@ qmp_pci_ports (const struct hv_machine *m)
 static void
 argv_ports (const struct hv_machine *m, struct qmp_argv *a)
 {
-  uint32_t ports = qmp_pci_ports (m);
+  uint32_t ports = a->places != NULL ? a->places->ports : qmp_pci_ports (m);
   for (uint32_t i = 0; i < ports; i++) {
     char id[16], addr[16];
     uint32_t slot = 2 + i / 8, function = i % 8;
@@ -436,7 +438,7 @@ qmp_argv_memory (uint64_t bytes)
 int
 qmp_argv_make (const struct hv_machine *m, const struct qmp_argv_how *how, struct qmp_argv *ret, struct hv_err *err)
 {
-  struct qmp_argv a = { 0 };
+  struct qmp_argv a = { .places = how->places };
   struct qmp_fd_plan fds;
   struct qmp_pci pci = { .next = 1 };
   qmp_fd_plan_make (m, &fds);
@@ -456,6 +458,7 @@ qmp_argv_make (const struct hv_machine *m, const struct qmp_argv_how *how, struc
     qmp_argv_clear (&a);
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "command line: out of memory");
   }
+  a.places = NULL;
   *ret = a;
   return 0;
 }

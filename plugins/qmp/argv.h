@@ -2,6 +2,7 @@
 /* hv_machine → the command line of QEMU. Pure: everything that has to be looked up on the node comes in. */
 #ifndef QMP_ARGV_H
 #define QMP_ARGV_H
+#include "places.h"
 #include <hvkit/iface/hypervisor.h>
 #include <jansson.h>
 
@@ -9,6 +10,7 @@
 struct qmp_argv {
   char **items; /* NULL-terminated */
   uint32_t count, capacity, failed;
+  const struct qmp_places *places; /* where devices are put, instead of one after the other; NULL: no word on it */
 };
 void qmp_argv_add (struct qmp_argv *, const char *);
 HV_PRINTF (2, 3) void qmp_argv_addf (struct qmp_argv *, const char *fmt, ...);
@@ -24,11 +26,12 @@ void qmp_fd_plan_make (const struct hv_machine *, struct qmp_fd_plan *ret);
 
 /* What the definition does not say. */
 struct qmp_argv_how {
-  const char *qemu;      /* argv[0] */
-  const char *accel;     /* kvm or tcg */
-  const char *vnc_path;  /* NULL without graphics */
-  uint32_t tb_size_mib;  /* translation buffer under tcg */
-  const uint8_t *direct; /* per disk: the file system takes O_DIRECT; decides cache auto */
+  const char *qemu;                /* argv[0] */
+  const char *accel;               /* kvm or tcg */
+  const char *vnc_path;            /* NULL without graphics */
+  uint32_t tb_size_mib;            /* translation buffer under tcg */
+  const uint8_t *direct;           /* per disk: the file system takes O_DIRECT; decides cache auto */
+  const struct qmp_places *places; /* of a machine that is put together again; NULL: in order */
 };
 
 /* Ids in QEMU of what later commands and events name. */

@@ -121,30 +121,46 @@ qmp_incoming_take (struct qmp_vm *vm, int run, struct hv_err *err)
   return 0;
 }
 
+/* Its state fits into what waits here. */
+static int
+stream_check (struct qmp_vm *vm, const struct qmp_hello *hello, struct hv_err *err)
+{
+  struct hv_machine live;
+  struct qmp_places places;
+  if (!HV_HAS (hello, machine) || !HV_HAS (hello, places))
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "what the machine is made of is missing");
+  int r = qmp_vm_live (vm, &live, err);
+  if (r == 0)
+    r = qmp_machines_alike (&live, &hello->machine, err);
+  if (r == 0)
+    r = qmp_transfer_places (vm, &places, err);
+  return r == 0 ? qmp_places_alike (&places, &hello->places, err) : r;
+}
+
+static int
+stream_prepare (struct qmp_vm *vm, const struct qmp_hello *hello, struct hv_err *err)
+{
+  const struct qmp_transfer_how how = { .return_path = 1, .post_copy = hello->post_copy, .late_activate = hello->running };
+  struct qmp_pending p;
+  int r = stream_check (vm, hello, err);
+  if (r == 0)
+    r = qmp_transfer_set (vm, &how, 1, err);
+  if (r < 0 || !qmp_pending_get (vm, "migrate_in", &p))
+    return r;
+  HV_SET (&p, running, hello->running); /* what `commit` will mean, also to the next daemon */
+  return qmp_pending_begin (vm, &p, err);
+}
+
 static int
 talk_stream (struct incoming *in, int fd, const struct qmp_hello *hello, struct hv_err *err)
 {
-  const struct qmp_transfer_how how = { .return_path = 1, .post_copy = hello->post_copy, .late_activate = hello->running };
   struct qmp_vm *vm = in->vm;
-  struct qmp_pending p;
-  struct hv_machine live;
   if (in->streaming)
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "a stream has begun already");
-  int r
-      = HV_HAS (hello, machine) ? qmp_vm_live (vm, &live, err) : hv_err_set (err, HV_E_INVALID_ARGUMENT, "the machine is missing");
-  if (r == 0)
-    r = qmp_machines_alike (&live, &hello->machine, err);
-  if (r < 0)
-    return r;
   in->streaming = 1;
-  if (qmp_pending_get (vm, "migrate_in", &p)) {
-    HV_SET (&p, running, hello->running);
-    r = qmp_pending_begin (vm, &p, err);
-  }
-  if (r == 0)
-    r = qmp_transfer_set (vm, &how, 1, err);
+  int r = stream_prepare (vm, hello, err);
   if (r < 0) {
-    in->streaming = 0;
+    in->streaming = 0; /* the right one may still come */
     return r;
   }
   hv_step (vm->qmp->host, "incoming.begin");

@@ -55,9 +55,11 @@ say_stream (struct leaving *l, const struct hv_migrate_args *a, int *ret_fd, str
   int r = qmp_uri_parse (a->uri, u, err);
   if (r == 0)
     r = qmp_vm_live (l->vm, &hello.machine, err);
+  if (r == 0)
+    r = qmp_transfer_places (l->vm, &hello.places, err);
   if (r < 0)
     return r;
-  hello.has.machine = 1;
+  hello.has.machine = hello.has.places = 1;
   if (u->token != NULL)
     HV_SET (&hello, token, u->token);
   HV_SET (&hello, running, l->p.running);

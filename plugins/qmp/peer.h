@@ -12,7 +12,7 @@
  * record says so durably. If the two cannot talk, the guest stands still; it never runs twice. */
 #ifndef QMP_PEER_H
 #define QMP_PEER_H
-#include <hvkit/iface/hypervisor.h>
+#include "places.h"
 
 #define QMP_PEER_HEAD 12u        /* magic and length */
 #define QMP_PEER_MAX  (4u << 20) /* longest record */
@@ -31,7 +31,8 @@ extern const char *const qmp_peer_kind_words[];
   F (T, BOOL, _, running, 0, "its guest runs, and is to run on", .def = "true") \
   F (T, BOOL, _, post_copy, 0, "it may be switched over before all memory is there", .def = "false") \
   F (T, STR, _, reason, 0, "why it was given up", .max = 4096) \
-  F (T, REC, hv_machine, machine, 0, "the machine as it runs")
+  F (T, REC, hv_machine, machine, 0, "the machine as it runs") \
+  F (T, REC, qmp_places, places, 0, "where its devices stand")
 HV_RECORD_STRUCT (qmp_hello, QMP_HELLO);
 #define QMP_ANSWER(F, T) \
   F (T, BOOL, _, ok, HV_REQUIRED, "yes") \

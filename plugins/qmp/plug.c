@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Devices into a running QEMU: a place for them, what they stand on, the device itself; and back, in reverse. */
-#include "qmp.h"
+#include "transfer.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,6 +74,32 @@ place_pci (struct qmp_vm *vm, json_t *device, char *address, size_t size, struct
   return 0;
 }
 
+/* By number, not wherever QEMU puts it: a place that is not named cannot be found again. */
+static int
+place_usb (struct qmp_vm *vm, json_t *device, char *address, size_t size, struct hv_err *err)
+{
+  struct qmp_places p;
+  uint8_t taken[QMP_USB_PORTS + 1] = { 0 };
+  uint32_t port = 1;
+  int r = qmp_transfer_places (vm, &p, err);
+  if (r < 0)
+    return r;
+  for (uint32_t i = 0; i < p.devices.count; i++) {
+    const char *place = p.devices.items[i].value;
+    unsigned long n = strncmp (place, "port:", 5) == 0 ? strtoul (place + 5, NULL, 10) : 0;
+    if (n <= QMP_USB_PORTS)
+      taken[n] = 1;
+  }
+  while (port < QMP_USB_PORTS && taken[port])
+    port++;
+  char text[12];
+  (void) snprintf (text, sizeof text, "%" PRIu32, port);
+  (void) json_object_set_new (device, "bus", json_string ("usb.0"));
+  (void) json_object_set_new (device, "port", json_string (text));
+  (void) snprintf (address, size, "usb.0/%s", text);
+  return 0;
+}
+
 static int
 place_disk (struct qmp_vm *vm, const struct hv_machine_disk *d, json_t *device, char *address, size_t size, struct hv_err *err)
 {
@@ -87,10 +113,8 @@ place_disk (struct qmp_vm *vm, const struct hv_machine_disk *d, json_t *device, 
     (void) snprintf (address, size, "scsi0:0:0");
     return 0;
   case HV_BUS_USB:
-    (void) json_object_set_new (device, "bus", json_string ("usb.0"));
     (void) json_object_set_new (device, "removable", json_true ());
-    (void) snprintf (address, size, "usb.0");
-    return 0;
+    return place_usb (vm, device, address, size, err);
   default:
     return hv_err_set (err, HV_E_UNIMPLEMENTED, "disk.bus '%s': cannot be plugged into a running machine; use scsi, virtio or usb",
                        hv_disk_bus_words[d->bus]);

@@ -411,6 +411,7 @@ int qmp_taps_open (struct qmp *, const struct hv_machine *, int32_t *fds, struct
 /* How a machine is started. */
 struct qmp_launch {
   const struct hv_machine *machine; /* NULL: the definition */
+  const struct qmp_places *places;  /* NULL: its devices one after the other */
   uint8_t paused;
   uint8_t incoming;       /* it waits for a machine's state instead of booting */
   const char *op;         /* for errors: start, restore … */
@@ -424,7 +425,8 @@ int qmp_end (struct qmp_vm *, struct hv_err *);                               /*
 int qmp_agent_exchange (struct qmp_vm *, const char *command, uint64_t timeout_ms, int answered, char **ret_reply,
                         struct hv_err *); /* [coro] */
 void qmp_agent_close (struct qmp_vm *);
-int qmp_native_argv (struct qmp_vm *, const struct hv_machine *, int strict, struct qmp_argv *ret, struct hv_err *); /* [coro] */
+int qmp_native_argv (struct qmp_vm *, const struct hv_machine *, const struct qmp_places *, int strict, struct qmp_argv *ret,
+                     struct hv_err *); /* [coro] */
 
 /* --- verbs --- */
 /* What define checks before it takes a machine, and what it makes of one: machine type pinned, memory in whole MiB. */

@@ -60,20 +60,21 @@ restore_close (struct restore *s)
 /* --- the machine --- */
 
 static int
-restore_machine (struct qmp_vm *vm, struct restore *s, struct hv_machine *ret, struct hv_err *err)
+restore_machine (struct qmp_vm *vm, struct restore *s, struct qmp_saved *ret, struct hv_err *err)
 {
   struct hv_host *h = vm->qmp->host;
   s->err = err;
   memset (ret, 0, sizeof *ret);
   int r = hv_offload (h, restore_open, s, err);
   if (r == 0)
-    r = h->api->decode (h, &hv_machine_record, s->file.machine, HV_DECODE_OPEN, ret, err);
+    r = h->api->decode (h, &qmp_saved_record, s->file.machine, HV_DECODE_OPEN, ret, err);
   if (r < 0)
     return r;
-  if (strcasecmp (ret->uuid, vm->uuid) != 0)
-    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "it is machine %s; VM '%s' is machine %s", ret->uuid, vm->name, vm->uuid);
-  if (strcmp (ret->name, vm->name) != 0)
-    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "it is VM '%s', not VM '%s'", ret->name, vm->name);
+  if (strcasecmp (ret->machine.uuid, vm->uuid) != 0)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "it is machine %s; VM '%s' is machine %s", ret->machine.uuid, vm->name,
+                       vm->uuid);
+  if (strcmp (ret->machine.name, vm->name) != 0)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "it is VM '%s', not VM '%s'", ret->machine.name, vm->name);
   return 0;
 }
 
@@ -100,11 +101,12 @@ restore_load (struct qmp_vm *vm, void *arg, struct hv_err *err)
 static int
 restore_run (struct qmp_vm *vm, struct restore *s, int paused, struct hv_err *err)
 {
-  struct hv_machine m;
+  struct qmp_saved m;
   struct qmp_pending p = { .op = "restore" };
   const struct qmp_launch how = { .op = "restore",
                                   .run_reason = "restored",
-                                  .machine = &m,
+                                  .machine = &m.machine,
+                                  .places = &m.places,
                                   .paused = (uint8_t) paused,
                                   .incoming = 1,
                                   .load = restore_load,

@@ -93,10 +93,12 @@ static int
 save_prepare (struct save *s, struct hv_err *err)
 {
   struct hv_host *h = s->vm->qmp->host;
-  struct hv_machine live;
-  int r = qmp_vm_live (s->vm, &live, err);
+  struct qmp_saved saved = { .has = { .machine = 1, .places = 1 } };
+  int r = qmp_vm_live (s->vm, &saved.machine, err);
   if (r == 0)
-    r = h->api->encode (h, &hv_machine_record, &live, &s->head.machine, err);
+    r = qmp_transfer_places (s->vm, &saved.places, err);
+  if (r == 0)
+    r = h->api->encode (h, &qmp_saved_record, &saved, &s->head.machine, err);
   if (r < 0)
     return r;
   s->head.head_bytes = qmp_statefile_head_bytes (s->head.machine.size);

@@ -81,7 +81,8 @@ launch_open (struct launch *l, struct hv_err *err)
 }
 
 int
-qmp_native_argv (struct qmp_vm *vm, const struct hv_machine *m, int strict, struct qmp_argv *ret, struct hv_err *err)
+qmp_native_argv (struct qmp_vm *vm, const struct hv_machine *m, const struct qmp_places *places, int strict, struct qmp_argv *ret,
+                 struct hv_err *err)
 {
   struct qmp *q = vm->qmp;
   HV_CLEAN (hv_free) char *vnc = qmp_path (vm, "vnc/vnc.sock");
@@ -91,8 +92,12 @@ qmp_native_argv (struct qmp_vm *vm, const struct hv_machine *m, int strict, stru
   int r = qmp_argv_check (m, q->accel, err);
   if (r == 0)
     r = qmp_files_probe (q, m, direct, strict, err);
-  struct qmp_argv_how how
-      = { .qemu = q->config->qemu, .accel = q->accel, .vnc_path = vnc, .tb_size_mib = q->config->tb_size_mib, .direct = direct };
+  struct qmp_argv_how how = { .qemu = q->config->qemu,
+                              .accel = q->accel,
+                              .vnc_path = vnc,
+                              .tb_size_mib = q->config->tb_size_mib,
+                              .direct = direct,
+                              .places = places };
   return r == 0 ? qmp_argv_make (m, &how, ret, err) : r;
 }
 
@@ -110,7 +115,7 @@ launch_prepare (struct launch *l, struct hv_err *err)
     return r;
   l->uid = HV_HAS (&l->machine, owner_uid) ? l->machine.owner_uid : q->config->uid;
   qmp_fd_plan_make (&l->machine, &l->plan);
-  r = qmp_native_argv (vm, &l->machine, 1, &l->argv, err);
+  r = qmp_native_argv (vm, &l->machine, l->how->places, 1, &l->argv, err);
   if (r < 0)
     return r;
   if (l->how->incoming) {

@@ -4,7 +4,7 @@
  *
  *    0  magic, 8 bytes          8  version, u32          12  where the stream begins, u32, a multiple of 4096
  *   16  bytes of machine, u32  20  CRC-32 of the other bytes up to the end of machine, u32
- *   24  bytes of stream, u64   32  token, 16 bytes       48  zero                  64  machine: hv_machine as msgpack */
+ *   24  bytes of stream, u64   32  token, 16 bytes       48  zero                  64  machine: qmp_saved as msgpack */
 #ifndef QMP_STATEFILE_H
 #define QMP_STATEFILE_H
 #include <hvkit/err.h>

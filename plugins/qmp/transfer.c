@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define POLL_MS  100u
-#define FD_NAME  "hvkit-transfer"
+#define POLL_MS 100u
+#define FD_NAME "hvkit-transfer"
+HV_RECORD_TABLE (qmp_saved, QMP_SAVED, "a machine that was saved");
+
 #define BEGIN_MS 30000u /* until QEMU has taken the descriptor and begun */
 
 /* --- how --- */
@@ -60,6 +62,61 @@ int
 qmp_transfer_in (struct qmp_vm *vm, int fd, struct hv_err *err)
 {
   return transfer_begin (vm, "migrate-incoming", fd, err);
+}
+
+/* --- where the devices stand --- */
+
+static int
+device_get (struct qmp_vm *vm, const char *id, const char *property, json_t **ret, struct hv_err *err)
+{
+  HV_CLEAN (hv_free) char *path = NULL;
+  if (asprintf (&path, "/machine/peripheral/%s", id) < 0)
+    path = NULL;
+  HV_CLEAN (json) json_t *args = json_pack ("{s:s, s:s}", "path", path != NULL ? path : "", "property", property);
+  return qmp_control_query (vm, "qom-get", args, ret, err);
+}
+
+/* What guests number themselves is not asked for: the bus that QEMU plugged it into is. */
+static int
+device_place (struct qmp_vm *vm, const char *id, struct qmp_places *p, struct hv_err *err)
+{
+  struct hv_host *h = vm->qmp->host;
+  HV_CLEAN (json) json_t *path = NULL, *value = NULL;
+  int r = device_get (vm, id, "parent_bus", &path, err);
+  if (r < 0)
+    return r;
+  const char *slash = json_is_string (path) ? strrchr (json_string_value (path), '/') : NULL, *bus = slash != NULL ? slash + 1 : "";
+  const char *property = strcmp (bus, "scsi0.0") == 0 ? "lun" : strcmp (bus, "usb.0") == 0 ? "port" : NULL, *place = bus;
+  if (property == NULL && strncmp (bus, "pci.", 4) != 0)
+    return 0; /* on a bus where every device has its place */
+  if (property != NULL && (r = device_get (vm, id, property, &value, err)) < 0)
+    return r;
+  if (property != NULL)
+    place = json_is_integer (value) ? hv_printf (h, "%s:%lld", property, (long long) json_integer_value (value))
+                                    : hv_printf (h, "%s:%s", property, json_is_string (value) ? json_string_value (value) : "");
+  return qmp_places_add (h, p, id, place) < 0 ? hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory") : 0;
+}
+
+int
+qmp_transfer_places (struct qmp_vm *vm, struct qmp_places *ret, struct hv_err *err)
+{
+  HV_CLEAN (json) json_t *args = json_pack ("{s:s}", "path", "/machine/peripheral");
+  HV_CLEAN (json) json_t *list = NULL;
+  struct qmp_places p = { .has = { .ports = 1, .devices = 1 } };
+  json_t *item;
+  size_t i;
+  int r = qmp_control_query (vm, "qom-list", args, &list, err);
+  json_array_foreach (list, i, item)
+  {
+    const char *id = qmp_json_str (item, "name", "");
+    if (strcmp (qmp_json_str (item, "type", ""), "child<pcie-root-port>") == 0)
+      p.ports++;
+    else if (r == 0 && strncmp (qmp_json_str (item, "type", ""), "child<", 6) == 0)
+      r = device_place (vm, id, &p, err);
+  }
+  if (r == 0)
+    *ret = p;
+  return r;
 }
 
 /* --- how it goes --- */

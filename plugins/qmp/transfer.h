@@ -39,6 +39,15 @@ int qmp_transfer_wait (struct qmp_vm *, struct hv_call *call, const char *phase,
 /* Takes it back and waits; *ret says what came of it, which may be COMPLETED. */
 int qmp_transfer_cancel (struct qmp_vm *, struct qmp_transfer *ret, struct hv_err *);
 
+/* Where the devices of this machine stand. */
+int qmp_transfer_places (struct qmp_vm *, struct qmp_places *ret, struct hv_err *);
+
+/* A machine that was saved: what stands before the stream. */
+#define QMP_SAVED(F, T) \
+  F (T, REC, hv_machine, machine, HV_REQUIRED, "the machine as it ran") \
+  F (T, REC, qmp_places, places, HV_REQUIRED, "where its devices stood")
+HV_RECORD_STRUCT (qmp_saved, QMP_SAVED);
+
 /* The event job_completed. `err` says why not when code < 0. */
 void qmp_job_publish (struct qmp_vm *, const char *job, int code, const struct hv_err *, uint64_t total_ms, uint64_t bytes);
 #endif

@@ -201,7 +201,7 @@ qmp_native (void *self, struct hv_call *call, const void *args, void *result, st
   if (r == 0)
     r = qmp_vm_live (vm, &m, err);
   if (r == 0)
-    r = qmp_native_argv (vm, &m, 0, &argv, err);
+    r = qmp_native_argv (vm, &m, NULL, 0, &argv, err);
   if (r < 0)
     return r;
   const char **items = hv_alloc (vm->qmp->host, (uint64_t) argv.count * sizeof *items);

@@ -264,6 +264,35 @@ test_refused (void **state)
   end (&x);
 }
 
+/* What was plugged in stands where it would not stand after a start: that is said before anything moves. */
+static void
+test_plugged_in (void **state)
+{
+  struct fixture x;
+  char disk[128];
+  (void) state;
+  begin (&x);
+  (void) snprintf (disk, sizeof disk, "%s/disk.img", x.dir);
+  FILE *file = fopen (disk, "w");
+  assert_true (file != NULL && ftruncate (fileno (file), 1 << 20) == 0 && fclose (file) == 0);
+#define DISK "{\"name\":\"later\",\"path\":\"%s\",\"format\":\"raw\",\"read_only\":true}"
+  json_decref (ok (x.from, "attach", "{\"vm\":\"a\",\"disk\":" DISK "}", disk));
+  await (&x, x.uri);
+  go (&x, "");
+  not_moved (&x, HV_E_FAILED_PRECONDITION, "disks: how many");
+  do_ok (x.to, "stop", "{\"vm\":\"a\"}");
+  until (&x, x.to, NULL);
+  json_decref (ok (x.to, "migrate_in",
+                   "{\"vm\":\"a\",\"uri\":\"%s\",\"machine\":{\"name\":\"a\",\"uuid\":\"" UUID_A
+                   "\",\"memory_bytes\":67108864,\"disks\":[" DISK "]}}",
+                   x.uri, disk));
+  go (&x, "");
+  not_moved (&x, HV_E_FAILED_PRECONDITION, "stands at pci.");
+  assert_vm (x.from, "a", "running", NULL);
+  assert_int_equal (unlink (disk), 0);
+  end (&x);
+}
+
 /* One that was defined before stays defined. */
 static void
 test_defined_before (void **state)
@@ -441,6 +470,7 @@ main (void)
     cmocka_unit_test (test_post_copy),
     cmocka_unit_test (test_refused),
     cmocka_unit_test (test_defined_before),
+    cmocka_unit_test (test_plugged_in),
     cmocka_unit_test (test_cancelled),
     cmocka_unit_test (test_target_dies),
     cmocka_unit_test (test_source_dies),

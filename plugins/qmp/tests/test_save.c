@@ -97,6 +97,43 @@ test_paused_guest (void **state)
   end (&x);
 }
 
+/* A machine that was changed while it ran is put together again as it was, not as it would be started. */
+static void
+test_plugged_in (void **state)
+{
+  static const char *const buses[] = { "virtio", "scsi", "usb" };
+  struct fixture x;
+  char disk[128];
+  (void) state;
+  begin (&x);
+  (void) snprintf (disk, sizeof disk, "%s/disk.img", x.dir);
+  int fd = open (disk, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  assert_true (fd >= 0 && ftruncate (fd, 1 << 20) == 0 && close (fd) == 0);
+  json_decref (
+      ok (x.f, "define",
+          "{\"vm\":\"a\",\"replace\":true,\"machine\":{\"name\":\"a\",\"uuid\":\"" UUID_A
+          "\",\"memory_bytes\":67108864,\"rng\":true,\"inputs\":[{\"name\":\"t\"}],\"disks\":[{\"name\":\"first\",\"path\":\"%s\","
+          "\"format\":\"raw\",\"read_only\":true},{\"name\":\"second\",\"path\":\"%s\",\"format\":\"raw\",\"read_only\":true}]}}",
+          disk, disk));
+  do_ok (x.f, "start", "{\"vm\":\"a\"}");
+  for (size_t i = 0; i < 3; i++)
+    json_decref (
+        ok (x.f, "attach",
+            "{\"vm\":\"a\",\"disk\":{\"name\":\"later-%s\",\"bus\":\"%s\",\"path\":\"%s\",\"format\":\"raw\",\"read_only\":true}}",
+            buses[i], buses[i], disk));
+  save (&x);
+  json_decref (ok (x.f, "restore", "{\"vm\":\"a\",\"path\":\"%s\"}", x.path));
+  assert_vm (x.f, "a", "running", "restored");
+  assert_int_equal (unlink (x.path), 0);
+  save (&x); /* and once more, from there */
+  json_decref (ok (x.f, "restore", "{\"vm\":\"a\",\"path\":\"%s\"}", x.path));
+  json_t *j = ok (x.f, "block_info", "{\"vm\":\"a\"}");
+  assert_int_equal (json_array_size (json_object_get (j, "items")), 5);
+  json_decref (j);
+  assert_int_equal (unlink (disk), 0);
+  end (&x);
+}
+
 /* --- files that are not what they should be --- */
 
 static void
@@ -280,9 +317,10 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_there_and_back), cmocka_unit_test (test_paused_guest),     cmocka_unit_test (test_bad_files),
-    cmocka_unit_test (test_bad_stream),     cmocka_unit_test (test_another_machine),  cmocka_unit_test (test_full_disk),
-    cmocka_unit_test (test_cancelled),      cmocka_unit_test (test_killed_meanwhile), cmocka_unit_test (test_restart_meanwhile),
+    cmocka_unit_test (test_there_and_back),    cmocka_unit_test (test_paused_guest), cmocka_unit_test (test_plugged_in),
+    cmocka_unit_test (test_bad_files),         cmocka_unit_test (test_bad_stream),   cmocka_unit_test (test_another_machine),
+    cmocka_unit_test (test_full_disk),         cmocka_unit_test (test_cancelled),    cmocka_unit_test (test_killed_meanwhile),
+    cmocka_unit_test (test_restart_meanwhile),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
