@@ -22,6 +22,8 @@ same (struct tck *t, const json_t *before, const char *vm, const char *state)
   static const char *const members[] = { "uuid", "pid", "labels", "memory_bytes", "vcpus", "machine" };
   if (!tck_wait_state (t, vm, state, t->options->settle_ms))
     tck_fail (t, "it was %s; after a restart of the daemon it is %s", state, tck_state (t, vm));
+  tck_run (t, 50); /* what is found dead after it was listed as running is dead, too */
+  TCK_CHECK (t, tck_is (t, vm, state), "it was %s; a moment after a restart of the daemon it is %s", state, tck_state (t, vm));
   const json_t *after = tck_get (t, vm);
   for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
     const json_t *a = json_object_get (before, members[i]), *b = json_object_get (after, members[i]);
@@ -117,9 +119,25 @@ check_chain (struct tck *t)
   tck_chain (t, tck_events (t, from, "lifecycle", vm), "stopped", "stopped");
 }
 
+/* What happened in between nobody saw: that is said, so that whoever follows the events reads the state anew. */
+static void
+check_gap (struct tck *t)
+{
+  const char *up = tck_running (t, "a"), *down = tck_define (t, "b");
+  uint64_t from = tck_mark (t);
+  restart (t);
+  const json_t *control = tck_wait_event (t, from, "control", up, t->options->settle_ms);
+  TCK_CHECK (t, control != NULL, "a VM was taken over, and there is no control event of it");
+  TCK_CHECK (t, json_is_true (json_object_get (control, "connected")) && json_is_true (json_object_get (control, "gap")),
+             "the event says %s", tck_dump (t, control));
+  TCK_CHECK (t, json_array_size (tck_events (t, from, NULL, down)) == 0, "something is announced of a VM that is stopped: %s",
+             tck_dump (t, tck_events (t, from, NULL, down)));
+}
+
 static void
 check_died (struct tck *t)
 {
+  uint64_t from = tck_mark (t);
   const char *vm = tck_running (t, "a");
   int64_t pid = tck_int (tck_get (t, vm), "pid");
   char *error = NULL;
@@ -134,6 +152,7 @@ check_died (struct tck *t)
   if (!tck_wait_state (t, vm, "crashed", t->options->settle_ms) && !tck_is (t, vm, "stopped"))
     tck_fail (t, "its process died while the daemon was away; it is %s", tck_state (t, vm));
   TCK_CHECK (t, json_object_get (tck_get (t, vm), "pid") == NULL, "it has a process still");
+  tck_chain (t, tck_events (t, from, "lifecycle", vm), "stopped", tck_state (t, vm));
   (void) tck_ok (t, "start", "{\"vm\":\"%s\"}", vm);
 }
 
@@ -145,6 +164,9 @@ const struct tck_check tck_restart_checks[] = {
   { "restart.many", "every VM is known again, each as it was", NULL, check_many },
   { "restart.controlled", "a VM that was taken over obeys every verb, and its events go on", NULL, check_controlled },
   { "restart.chain", "events before and after a restart are one chain", NULL, check_chain },
-  { "restart.died", "a machine that died while the daemon was away is found dead, and can be started", NULL, check_died },
+  { "restart.gap", "a VM that is taken over is announced by control {connected, gap}: events may have been missed", NULL,
+    check_gap },
+  { "restart.died", "a machine that died while the daemon was away is found dead, is announced so, and can be started", NULL,
+    check_died },
   { NULL, NULL, NULL, NULL },
 };

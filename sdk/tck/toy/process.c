@@ -174,7 +174,9 @@ adopt_running (struct toy_vm *vm, struct hv_err *err)
     toy_process_end (vm, "start_failed");
   if (r == 0 && vm->state == HV_VM_STOPPING)
     h->api->timer_set (h, vm->poweroff, vm->toy->config.poweroff_ms, 0);
-  return r;
+  struct hv_control_event e = { .vm = vm->name, .connected = 1 };
+  HV_SET (&e, gap, 1);
+  return r == 0 ? hv_publish (h, "control", &e, err) : r;
 }
 
 int

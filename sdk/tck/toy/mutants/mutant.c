@@ -114,6 +114,8 @@ false_publish (struct hv_host *h, const char *event, const void *data, struct hv
 {
   if (IS (device_silent) && strcmp (event, "device_added") == 0)
     return 0;
+  if ((IS (gap_silent) && strcmp (event, "control") == 0) || (IS (balloon_silent) && strcmp (event, "balloon") == 0))
+    return 0;
   if (strcmp (event, "lifecycle") != 0)
     return real->publish (h, event, data, err);
   struct hv_lifecycle e = *(const struct hv_lifecycle *) data;
@@ -194,6 +196,8 @@ WRAP (start)
   int r = PASS (start);
   if (r == HV_E_CANCELLED && IS (start_survives))
     (void) hv_go (toy->host, "again", start_again, strdup (a->vm));
+  if (r == 0 && IS (crash_unseen))
+    vm_named (a->vm)->ending = "shutdown";
   if (r == HV_E_FAILED_PRECONDITION && IS (refusal_mute))
     return hv_err_set (err, r, "not now");
   return r;
@@ -352,6 +356,12 @@ WRAP (attach)
   return PASS (attach);
 }
 
+WRAP (set_vcpus)
+{
+  const struct toy_vm *vm = vm_named (((const struct hv_set_vcpus_args *) args)->vm);
+  return IS (vcpus_ignored) && vm != NULL ? toy_vm_fill (vm, result, err) : PASS (set_vcpus);
+}
+
 WRAP (save)
 {
   if (IS (save_overwrites))
@@ -396,6 +406,7 @@ static const struct {
                 { "resume", f_resume },
                 { "stats", f_stats },
                 { "attach", f_attach },
+                { "set_vcpus", f_set_vcpus },
                 { "save", f_save },
                 { "screenshot", f_screenshot },
                 { "block_mirror", f_block_mirror } };
@@ -422,6 +433,8 @@ static void
 mutant_stop (void *self)
 {
   struct hv_host *host = toy != NULL ? toy->host : NULL;
+  for (uint32_t i = 0; IS (ends_with_daemon) && toy != NULL && i < toy->count; i++)
+    toy_process_end (toy->vms[i], "daemon");
   toy = NULL;
   if (host != NULL && timer != NULL)
     real->timer_free (host, timer);
