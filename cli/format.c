@@ -154,6 +154,8 @@ hv_format_value (struct hv_arena *a, const struct hv_node *n, const char *f, uin
     return hv_format_bytes (a, n->as.u);
   if (is_word ("ms", f, size) && n->type == HV_NODE_UINT)
     return hv_format_ms (a, n->as.u);
+  if (is_word ("ns", f, size) && n->type == HV_NODE_UINT)
+    return hv_format_ms (a, n->as.u / 1000000);
   if (is_word ("age", f, size) && n->type == HV_NODE_UINT)
     return n->as.u == 0 ? hv_node_printf (a, "<none>") : hv_format_age (a, (int64_t) n->as.u);
   if (is_word ("age", f, size) && n->type == HV_NODE_STR && parse_rfc3339 (n->as.s.data, &ms))

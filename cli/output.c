@@ -225,6 +225,19 @@ print_done_lines (struct hv_app *app, const struct hv_model_method *m, const str
 
 /* --- */
 
+#define NEWS_MS 1000u /* younger figures are as good as live ones */
+
+/* Figures that are not of now say so, beside the table. */
+static void
+print_age (struct hv_app *app, const struct hv_node *result)
+{
+  const char *source = hv_node_str (result, "source");
+  uint64_t age = hv_node_u64 (result, "age_ms");
+  if (age >= NEWS_MS)
+    fprintf (stderr, "These are %s old%s%s%s.\n", hv_format_ms (&app->arena, age), source != NULL ? " (" : "",
+             source != NULL ? hv_term_safe (&app->arena, source, strlen (source)) : "", source != NULL ? ")" : "");
+}
+
 static void
 print_human (struct hv_app *app, const struct hv_model_method *m, const struct hv_node *args, const struct hv_node *result)
 {
@@ -239,6 +252,7 @@ print_human (struct hv_app *app, const struct hv_model_method *m, const struct h
     hv_table_print (t, stdout, 0);
   else
     hv_output_view (stdout, &app->arena, result, m->result, 0);
+  print_age (app, result);
 }
 
 void

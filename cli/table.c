@@ -115,6 +115,33 @@ hv_table_from_fields (struct hv_arena *a, const struct hv_model_record *rec, con
 
 /* --- rows --- */
 
+/* "block.read_bytes", where block is a list: the sum over its items. */
+static const struct hv_node *
+sum_value (struct hv_arena *a, const struct hv_node *list, const char *path, uint64_t size)
+{
+  struct hv_node *sum = hv_node_alloc (a, sizeof *sum);
+  *sum = (struct hv_node){ .type = HV_NODE_NIL };
+  for (uint32_t i = 0; i < list->count; i++) {
+    const struct hv_node *v = hv_node_path (list->as.items[i], path, size);
+    if (v == NULL || v->type != HV_NODE_UINT)
+      continue;
+    sum->type = HV_NODE_UINT;
+    sum->as.u += v->as.u;
+  }
+  return sum;
+}
+
+static const struct hv_node *
+cell_value (struct hv_arena *a, const struct hv_node *row, const struct hv_column *c)
+{
+  const char *dot = memchr (c->path, '.', c->path_size);
+  uint64_t first = dot != NULL ? (uint64_t) (dot - c->path) : c->path_size;
+  const struct hv_node *list = dot != NULL ? hv_node_path (row, c->path, first) : NULL;
+  if (list != NULL && list->type == HV_NODE_LIST)
+    return sum_value (a, list, dot + 1, c->path_size - first - 1);
+  return hv_node_path (row, c->path, c->path_size);
+}
+
 void
 hv_table_add (struct hv_table *t, const struct hv_node *row)
 {
@@ -129,7 +156,7 @@ hv_table_add (struct hv_table *t, const struct hv_node *row)
   const char **cells = hv_node_alloc (t->arena, (t->columns + 1) * sizeof *cells);
   for (uint32_t i = 0; i < t->columns; i++) {
     const struct hv_column *c = &t->column[i];
-    cells[i] = hv_format_value (t->arena, hv_node_path (row, c->path, c->path_size), c->formatter, c->formatter_size);
+    cells[i] = hv_format_value (t->arena, cell_value (t->arena, row, c), c->formatter, c->formatter_size);
     uint32_t w = hv_term_width (cells[i]);
     if (w > t->width[i])
       t->width[i] = w;

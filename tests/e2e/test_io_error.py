@@ -8,23 +8,12 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+import namespace  # noqa: E402
 from guest import Guest  # noqa: E402
 from hvkitd import Daemon, until  # noqa: E402
 from rpc import RpcError  # noqa: E402
 
 DISK, SMALL, LARGE, WRITTEN = 32 << 20, 4 << 20, 64 << 20, 16 << 20
-
-
-def enter_namespace():
-    """Starts over where mounts are our own; returns in there."""
-    if os.environ.get("HVKIT_IN_NAMESPACE"):
-        return
-    unshare = ["unshare", "--mount", "--propagation", "private"] + ([] if os.geteuid() == 0 else ["--user", "--map-root-user"])
-    if subprocess.run([*unshare, "true"], capture_output=True).returncode != 0:
-        print("SKIP: mounting a small file system needs root, or user namespaces")
-        sys.exit(77)
-    os.environ["HVKIT_IN_NAMESPACE"] = "1"
-    os.execvp(unshare[0], [*unshare, sys.executable, *sys.argv])
 
 
 class IoError(unittest.TestCase):
@@ -128,5 +117,5 @@ class IoError(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    enter_namespace()
+    namespace.enter("mounting a small file system")
     unittest.main(verbosity=2)

@@ -126,7 +126,7 @@ HV_RECORD_TABLE (hv_control_event, HV_CONTROL_EVENT, "the connection to the hype
 #define HV_VERB_CLI(name_, ...) static const struct hv_cli cli_##name_ = { .struct_size = sizeof (struct hv_cli), __VA_ARGS__ }
 
 #define VM_COLUMNS \
-  "NAME=vm STATE=state REASON=reason PID=pid VCPUS=vcpus MEMORY=memory_bytes:bytes AGENT=agent_connected SINCE=since_ms:age"
+  "NAME=vm STATE=state REASON=reason PID=pid VCPUS=vcpus MEMORY=memory_bytes:bytes AGENT=agent_connected:bool SINCE=since_ms:age"
 #define VM_WIDE "ACCEL=accel MACHINE=machine UUID=uuid DETAIL=detail"
 HV_VERB_CLI (plain, .positional = NULL);
 HV_VERB_CLI (vm, .positional = "vm");
@@ -147,18 +147,25 @@ HV_VERB_CLI (vm_disk, .positional = "vm disk");
 HV_VERB_CLI (vm_device, .positional = "vm device");
 HV_VERB_CLI (vm_snapshot, .positional = "vm snapshot");
 HV_VERB_CLI (stats, .positional = "vm?", .list = "items",
-             .columns
-             = "NAME=vm STATE=state CPU_NS=cpu.total_ns RESIDENT=memory.resident_bytes:bytes MEMORY=memory.size_bytes:bytes");
+             .columns = "NAME=vm STATE=state CPU=cpu.total_ns:ns VCPUS=cpu.vcpus RESIDENT=memory.resident_bytes:bytes "
+                        "MEMORY=memory.size_bytes:bytes READ=block.read_bytes:bytes WRITTEN=block.write_bytes:bytes "
+                        "RECEIVED=net.rx_bytes:bytes SENT=net.tx_bytes:bytes AGE=age_ms:ms",
+             .wide
+             = "GUEST_FREE=memory.guest_available_bytes:bytes READ_OPS=block.read_ops WRITE_OPS=block.write_ops MISSING=missing");
 HV_VERB_CLI (block_info, .positional = "vm disk?", .list = "items",
              .columns
-             = "DISK=disk FORMAT=format SIZE=virtual_size_bytes:bytes ALLOCATED=allocated_bytes:bytes LAYERS=layers PATH=path");
+             = "DISK=disk FORMAT=format SIZE=virtual_size_bytes:bytes ALLOCATED=allocated_bytes:bytes LAYERS=layers PATH=path",
+             .wide = "READ_ONLY=read_only:bool TRAY_OPEN=tray_open:bool");
 HV_VERB_CLI (block_stats, .positional = "vm disk?", .list = "items",
              .columns
-             = "DISK=disk READ=read_bytes:bytes READ_OPS=read_ops WRITTEN=write_bytes:bytes WRITE_OPS=write_ops FLUSHES=flush_ops");
+             = "DISK=disk READ=read_bytes:bytes READ_OPS=read_ops WRITTEN=write_bytes:bytes WRITE_OPS=write_ops FLUSHES=flush_ops",
+             .wide = "READ_TIME=read_time_ns:ns WRITE_TIME=write_time_ns:ns FLUSH_TIME=flush_time_ns:ns "
+                     "DISCARDED=discard_bytes:bytes FAILED=failed_ops");
 HV_VERB_CLI (block_errors, .positional = "vm disk?", .list = "items",
-             .columns = "DISK=disk FAULT=fault OPERATION=operation COUNT=count REASON=reason");
+             .columns = "DISK=disk FAULT=fault OPERATION=operation COUNT=count LAST=last_ms:age REASON=reason");
 HV_VERB_CLI (interface_stats, .positional = "vm nic?", .list = "items",
-             .columns = "NIC=nic TAP=tap RECEIVED=rx_bytes:bytes SENT=tx_bytes:bytes RX_DROPS=rx_drops TX_DROPS=tx_drops");
+             .columns = "NIC=nic TAP=tap RECEIVED=rx_bytes:bytes SENT=tx_bytes:bytes RX_DROPS=rx_drops TX_DROPS=tx_drops",
+             .wide = "RX_PACKETS=rx_packets TX_PACKETS=tx_packets RX_ERRORS=rx_errors TX_ERRORS=tx_errors");
 HV_VERB_CLI (snapshots, .positional = "vm", .list = "items",
              .columns = "SNAPSHOT=snapshot PARENT=parent CREATED=created_ms:age STATE=state MEMORY=has_memory CURRENT=current");
 
