@@ -32,26 +32,26 @@ proc_read (int32_t pid, const char *name, char *buf, size_t size)
   return fd < 0 ? -1 : (ssize_t) at;
 }
 
-/* The fields of stat after the command name, which may itself hold spaces and parentheses. Counted from 3. */
-static int
-proc_stat_field (int32_t pid, unsigned field, uint64_t *ret)
+/* Where a field of stat begins, or NULL. Counted from 3: before it is the command name, which may itself hold spaces and
+ * parentheses. */
+static const char *
+stat_field (const char *stat, unsigned field)
 {
-  char buf[2048];
-  char *at = proc_read (pid, "stat", buf, sizeof buf) > 0 ? strrchr (buf, ')') : NULL;
-  if (at == NULL)
-    return HV_E_NOT_FOUND;
+  const char *at = strrchr (stat, ')');
   for (unsigned f = 2; f < field && at != NULL; f++)
     at = strchr (at + 1, ' ');
-  if (at == NULL)
-    return HV_E_NOT_FOUND;
-  *ret = strtoull (at + 1, NULL, 10);
-  return 0;
+  return at;
 }
 
 int
 qmp_process_start_ticks (int32_t pid, uint64_t *ret)
 {
-  return proc_stat_field (pid, 22, ret);
+  char buf[2048];
+  const char *at = proc_read (pid, "stat", buf, sizeof buf) > 0 ? stat_field (buf, 22) : NULL;
+  if (at == NULL)
+    return HV_E_NOT_FOUND;
+  *ret = strtoull (at, NULL, 10);
+  return 0;
 }
 
 static int
@@ -198,14 +198,18 @@ qmp_process_exit_status (int32_t pidfd, char *text, size_t size)
 int
 qmp_process_cpu (int32_t pid, struct hv_cpu_stats *ret)
 {
-  uint64_t user, system, threads;
+  char buf[2048];
+  const char *times = proc_read (pid, "stat", buf, sizeof buf) > 0 ? stat_field (buf, 14) : NULL;
+  const char *threads = times != NULL ? stat_field (buf, 20) : NULL;
   const uint64_t tick_ns = 1000000000u / (uint64_t) sysconf (_SC_CLK_TCK);
-  if (proc_stat_field (pid, 14, &user) < 0 || proc_stat_field (pid, 15, &system) < 0 || proc_stat_field (pid, 20, &threads) < 0)
+  char *rest;
+  if (threads == NULL)
     return HV_E_NOT_FOUND;
+  uint64_t user = strtoull (times, &rest, 10), system = strtoull (rest, NULL, 10);
   HV_SET (ret, user_ns, user * tick_ns);
   HV_SET (ret, system_ns, system * tick_ns);
   HV_SET (ret, total_ns, (user + system) * tick_ns);
-  HV_SET (ret, threads, (uint32_t) threads);
+  HV_SET (ret, threads, (uint32_t) strtoul (threads, NULL, 10));
   return 0;
 }
 

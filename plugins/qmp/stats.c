@@ -42,7 +42,16 @@ struct round {
 static int
 is_fresh (const struct round *r, const struct qmp_vm *vm)
 {
-  return vm->sample.block_ms != 0 && vm->sample.block_ms + r->max_age_ms >= r->begin_ms;
+  return r->max_age_ms > 0 && vm->sample.block_ms != 0 && vm->sample.block_ms + r->max_age_ms >= r->begin_ms;
+}
+
+/* Guests report on their own clock, and the balloon's size comes as an event: asking more often makes work for every QEMU and
+ * tells nothing. */
+static int
+is_reported (const struct round *r, const struct qmp_vm *vm)
+{
+  uint64_t every_ms = (vm->qmp->config->balloon_s > 0 ? vm->qmp->config->balloon_s : 1) * 1000u;
+  return vm->sample.memory_ms != 0 && vm->sample.memory_ms + every_ms > r->begin_ms;
 }
 
 /* Not waited for: what cannot be asked, and what has been silent before. */
@@ -58,7 +67,7 @@ round_ask (struct round *r, int memory)
   for (uint32_t i = 0; i < r->count; i++) {
     if (!is_fresh (r, r->vms[i]))
       (void) qmp_sample_blocks (r->vms[i]);
-    if (memory && !is_fresh (r, r->vms[i]))
+    if (memory && !is_reported (r, r->vms[i]))
       (void) qmp_sample_memory (r->vms[i]);
   }
 }

@@ -58,7 +58,7 @@ def available_kib():
 
 
 class Herd:
-    """`count` machines without disks, started paused, a few at a time."""
+    """`count` small machines, each with a disk, started paused, a few at a time."""
 
     def __init__(self, daemon, count):
         self.d, self.count = daemon, count
@@ -68,8 +68,11 @@ class Herd:
 
     def define(self, i):
         name = f"herd-{i:04}"
+        path = self.d.dir / f"{name}.img"
+        with open(path, "wb") as f:
+            f.truncate(1 << 20)
         self.rpc.call("qmp.define", {"vm": name, "machine": {"name": name, "uuid": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)), "memory_bytes": 16 << 20,
-                                                             "graphics": False}})
+                                                             "graphics": False, "disks": [{"name": "root", "path": str(path), "format": "raw"}]}})
         return name
 
     def start(self):
