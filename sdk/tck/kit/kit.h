@@ -142,6 +142,8 @@ struct tck_result {
 void tck_run_check (const struct tck_suite *, const struct tck_check *, const struct tck_options *, struct tck_result *ret);
 void tck_run_clean (const struct tck_suite *, const struct tck_options *);
 void tck_result_clear (struct tck_result *);
+void tck_adopt_orphans (void); /* before the first check */
+void tck_end_orphans (void);   /* after the last: processes that a wrong provider does not know any more */
 
 struct tck_report {
   int json, colour;

@@ -196,11 +196,14 @@ main (int argc, char **argv)
   arguments (&c, argc, argv);
   (void) signal (SIGPIPE, SIG_IGN);
   struct tck_report report = { .json = c.json, .colour = !c.json && isatty (1) };
-  if (!c.list)
+  if (!c.list) {
+    tck_adopt_orphans ();
     make_dir (&c);
+  }
   run (&c, &report);
   if (report.counts[0] + report.counts[1] + report.counts[2] == 0)
     refuse ("no check has such an id; --list prints them");
+  tck_end_orphans ();
   if (!c.list)
     tck_report_end (&report, c.suite->name, &c.options);
   if (c.dir != NULL)
