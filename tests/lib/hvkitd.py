@@ -39,6 +39,17 @@ def until(what, fn, timeout=30, step=0.01):
         time.sleep(step)
 
 
+def links(directory):
+    """What the links in a directory of /proc point to; entries come and go while we look."""
+    found = set()
+    for name in os.listdir(directory):
+        try:
+            found.add(os.readlink(directory / name))
+        except FileNotFoundError:
+            pass
+    return found
+
+
 class Daemon:
     def __init__(self, plugins=None, manifests=None, core=None, log="info", backend=None, env=None):
         self.build = build_dir()
@@ -138,18 +149,23 @@ class Daemon:
             raise AssertionError(f"hvkit {' '.join(args)}: exit {r.returncode}\n{r.stdout}{r.stderr}\n--- log ---\n{self.log()[-4000:]}")
         return r
 
+    def sockets(self):
+        """Inodes of the UNIX sockets that were bound below our directory, unlinked since or not."""
+        lines = [x.split() for x in pathlib.Path("/proc/net/unix").read_text().splitlines()[1:]]
+        return {f"socket:[{x[6]}]" for x in lines if len(x) > 7 and x[7].startswith(f"{self.dir}/")}
+
     def machines(self):
-        """Processes whose command line names our run directory: QEMUs that we started, whoever their parent is now."""
-        pids = []
+        """QEMUs that we started, whoever their parent is now: their command line names our directory, or they hold a socket in it."""
+        pids, sockets = [], self.sockets()
         for p in pathlib.Path("/proc").iterdir():
             if not p.name.isdigit() or int(p.name) in (os.getpid(), self.process.pid if self.process else 0):
                 continue
             try:
                 argv = (p / "cmdline").read_bytes().split(b"\0")
+                if re.search(rb"qemu-system", argv[0]) and (any(os.fsencode(str(self.dir)) in a for a in argv) or not sockets.isdisjoint(links(p / "fd"))):
+                    pids.append(int(p.name))
             except OSError:
                 continue
-            if re.search(rb"qemu-system", argv[0]) and any(os.fsencode(str(self.run)) in a for a in argv):
-                pids.append(int(p.name))
         return pids
 
     def left_behind(self):
