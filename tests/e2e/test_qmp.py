@@ -2,6 +2,7 @@
 """What an operator does with a guest from outside: its buttons, its keyboard, its screen, its memory, its figures, as tables."""
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -13,7 +14,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import namespace  # noqa: E402
 from guest import Guest  # noqa: E402
-from hvkitd import Daemon, until  # noqa: E402
+from hvkitd import TOP, Daemon, until  # noqa: E402
 from rpc import RpcError  # noqa: E402
 
 MAC = "02:00:00:00:00:07"
@@ -245,6 +246,20 @@ class Tables(WithGuest):
             self.assertEqual(failure.exception.code, "UNIMPLEMENTED")
             self.assertIn(lacks[verb], failure.exception.message)
         self.finish()
+
+
+class Events(unittest.TestCase):
+    def test_every_event_has_its_place(self):
+        """Those of the QEMU that is installed are all in the plugin's table, and the table knows none that is not."""
+        said = subprocess.run(["qemu-system-x86_64", "-machine", "none", "-nodefaults", "-display", "none", "-qmp", "stdio"], check=True, text=True,
+                              capture_output=True, input='{"execute":"qmp_capabilities"}{"execute":"query-qmp-schema"}{"execute":"quit"}').stdout
+        answers = [json.loads(line).get("return") for line in said.splitlines()]
+        schema = [a for a in answers if isinstance(a, list)][0]
+        text = (TOP / "plugins/qmp/README.md").read_text().split("## Events")[1].split("## Files")[0]
+        listed = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", "".join(row.split("|")[1] for row in text.splitlines() if row.startswith("| `"))))
+        self.assertEqual(listed, {e["name"] for e in schema if e["meta-type"] == "event"})
+        handled = set(re.findall(r'^  \{ "([A-Z_]+)", on_', (TOP / "plugins/qmp/event.c").read_text(), re.M))
+        self.assertEqual(listed & handled, handled)
 
 
 if __name__ == "__main__":
