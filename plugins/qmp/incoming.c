@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #define LOOK_MS    1000u
 #define LINGER_MS  3000u  /* after its end, for the other side to ask why */
@@ -365,9 +366,24 @@ incoming_close (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_err *e
   if (vm->undefined)
     return 0;
   hv_step (vm->qmp->host, "incoming.done");
-  if (vm->pidfd >= 0 || !p->made)
+  if (vm->pidfd >= 0 || p->committed || !p->made)
     return qmp_pending_end (vm, err);
   return qmp_undefine_vm (vm, err);
+}
+
+/* It runs here, and the record says so before anything else; the socket goes before the record forgets it. */
+static int
+incoming_taken (struct incoming *in, struct hv_err *err)
+{
+  struct qmp_vm *vm = in->vm;
+  struct qmp_pending p;
+  if (!qmp_pending_get (vm, "migrate_in", &p))
+    return 0;
+  int r = qmp_pending_commit (vm, &p, err);
+  hv_step (vm->qmp->host, "incoming.taken");
+  if (r == 0 && in->taken)
+    r = incoming_linger (in, LINGER_MS);
+  return r == 0 ? incoming_close (vm, &p, err) : r;
 }
 
 static int
@@ -376,14 +392,8 @@ incoming_follow (struct incoming *in, struct hv_err *err)
   struct qmp_vm *vm = in->vm;
   struct qmp_pending p;
   int r = incoming_wait (in);
-  if (r == 0 && vm->acknowledged) { /* as durable as anything that runs, before anything else */
-    HV_CLEAN (hv_free) char *uri = strdup (in->uri);
-    r = qmp_pending_end (vm, err);
-    if (r == 0)
-      r = incoming_linger (in, in->taken ? LINGER_MS : 0);
-    incoming_unlink (in->uri);
-    return r;
-  }
+  if (r == 0 && vm->acknowledged)
+    return incoming_taken (in, err);
   if (r == 0 && in->streaming)
     r = incoming_linger (in, LINGER_MS);
   if (r < 0)
@@ -458,32 +468,99 @@ arrive_define (struct qmp *q, const char *name, const struct hv_machine *m, int 
   return NULL;
 }
 
-static int
-arrive_launch (struct incoming *in, const struct hv_machine *m, int made, struct hv_err *err)
+struct arrival {
+  struct qmp_vm *vm;
+  struct hv_machine machine;
+  const char *uri; /* what is answered */
+  struct incoming *in;
+  int fd, made;
+};
+
+static void
+arrival_cleanup (struct arrival *x)
 {
-  const struct qmp_launch how = { .op = "migrate_in", .machine = made ? NULL : m, .incoming = 1, .run_reason = "migrated" };
-  struct qmp_vm *vm = in->vm;
+  if (x->fd >= 0)
+    (void) close (x->fd);
+  if (x->in != NULL)
+    incoming_unref (x->in);
+  qmp_vm_unref (x->vm);
+}
+
+/* A socket file is only made when the record knows of it, a TCP port only known when it is open. */
+static int
+arrive_address (struct qmp *q, struct arrival *x, const char *uri, struct hv_err *err)
+{
+  struct stat st;
+  uint32_t port = 0;
+  int r = 0;
+  if (strncmp (uri, "unix:/", 6) == 0 && lstat (uri + 5, &st) == 0)
+    return hv_err_set (err, HV_E_ALREADY_EXISTS, "'%s' is there already", uri + 5);
+  if (strncmp (uri, "tcp:", 4) == 0)
+    r = qmp_peer_listen (q->host, uri, 0, &x->fd, &port, err);
+  if (r < 0)
+    return r;
+  x->uri = answer_uri (q->host, uri, port);
+  return x->uri != NULL ? 0 : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+static int
+arrive_listen (struct arrival *x, struct hv_err *err)
+{
+  struct hv_host *h = x->vm->qmp->host;
+  struct qmp_pending p;
+  uint32_t port;
+  int r = x->fd >= 0 ? 0 : qmp_peer_listen (h, x->uri, 0, &x->fd, &port, err);
+  hv_step (h, "incoming.listen");
+  if (r == 0)
+    x->in = incoming_new (x->vm, HV_STEAL_FD (x->fd), x->uri, err);
+  if (r == 0)
+    return x->in != NULL ? 0 : HV_E_RESOURCE_EXHAUSTED;
+  if (qmp_pending_get (x->vm, "migrate_in", &p)) { /* whose it is that is there now, we do not know */
+    p.uri = NULL;
+    p.has.uri = 0;
+    (void) qmp_kept_set (h, &x->vm->pending, &qmp_pending_record, &p, NULL);
+  }
+  return r;
+}
+
+static int
+arrive_launch (struct arrival *x, struct hv_err *err)
+{
+  const struct qmp_launch how
+      = { .op = "migrate_in", .machine = x->made ? NULL : &x->machine, .incoming = 1, .run_reason = "migrated" };
+  struct hv_host *h = x->vm->qmp->host;
+  int r = arrive_listen (x, err);
+  if (r == 0)
+    r = qmp_launch (x->vm, &how, err);
+  if (r < 0)
+    return r;
+  if (hv_go (h, "incoming", incoming_run, x->in) < 0)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  x->in = NULL; /* the coroutine's now */
+  return 0;
+}
+
+static int
+arrive_run (struct arrival *x, struct hv_err *err)
+{
+  struct qmp_vm *vm = x->vm;
   struct qmp_pending p = { .op = "migrate_in" };
-  HV_SET (&p, uri, in->uri);
-  HV_SET (&p, made, (uint8_t) made);
+  HV_SET (&p, uri, x->uri);
+  HV_SET (&p, made, (uint8_t) x->made);
   int r = qmp_pending_enter (vm, &p, err);
   if (r < 0) {
-    if (made)
+    if (x->made)
       qmp_vm_remove (vm);
     return r;
   }
-  if (made)
+  hv_step (vm->qmp->host, "incoming.recorded");
+  if (x->made)
     qmp_announce (vm, "defined", 0);
-  hv_step (vm->qmp->host, "incoming.listen");
-  r = qmp_launch (vm, &how, err);
-  in->refs++;
-  if (r == 0 && hv_go (vm->qmp->host, "incoming", incoming_run, in) == 0)
-    return 0;
-  in->refs--;
-  if (r == 0)
-    r = hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  incoming_end (vm, "migrate_in failed");
-  qmp_pending_leave (vm, r);
+  r = arrive_launch (x, err);
+  if (r < 0) {
+    incoming_end (vm, "migrate_in failed");
+    qmp_pending_leave (vm, r);
+  }
   return r;
 }
 
@@ -493,29 +570,19 @@ qmp_migrate_in (void *self, struct hv_call *call, const void *args, void *result
   struct qmp *q = self;
   const struct hv_migrate_in_args *a = args;
   struct hv_migrate_in_result *ret = result;
-  struct hv_machine m = a->machine;
-  uint32_t port = 0;
-  int made = 0, fd = -1;
+  HV_CLEAN (arrival) struct arrival x = { .machine = a->machine, .fd = -1 };
   (void) call;
   int r = arrive_check (q, a, err);
   if (r == 0)
-    r = qmp_peer_listen (q->host, a->uri, 0, &fd, &port, err);
-  if (r < 0)
-    return r;
-  qmp_define_pin (q, &m);
-  const char *uri = answer_uri (q->host, a->uri, port);
-  HV_CLEAN (qmp_vm) struct qmp_vm *vm = uri != NULL ? arrive_define (q, a->vm, &m, &made, err) : NULL;
-  if (vm == NULL)
-    (void) close (fd);
-  HV_CLEAN (incoming) struct incoming *in = vm != NULL ? incoming_new (vm, fd, uri, err) : NULL;
-  if (in == NULL && vm != NULL && made)
-    qmp_vm_remove (vm);
-  r = in != NULL ? arrive_launch (in, &m, made, err) : HV_E_RESOURCE_EXHAUSTED;
-  if (r < 0) {
-    incoming_unlink (a->uri);
-    return hv_err_wrap (err, r, "wait for VM '%s' at '%s'", a->vm, a->uri);
+    r = arrive_address (q, &x, a->uri, err);
+  if (r == 0) {
+    qmp_define_pin (q, &x.machine);
+    x.vm = arrive_define (q, a->vm, &x.machine, &x.made, err);
+    r = x.vm != NULL ? arrive_run (&x, err) : HV_E_RESOURCE_EXHAUSTED;
   }
-  ret->uri = uri;
+  if (r < 0)
+    return hv_err_wrap (err, r, "wait for VM '%s' at '%s'", a->vm, a->uri);
+  ret->uri = x.uri;
   return 0;
 }
 
@@ -530,7 +597,7 @@ qmp_incoming_resolve (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_
   struct qmp_transfer t;
   uint32_t port;
   int fd = -1;
-  if (vm->pidfd < 0 || vm->acknowledged)
+  if (vm->pidfd < 0)
     return incoming_close (vm, p, err);
   int r = qmp_control_query (vm, "query-status", NULL, &status, err);
   if (r == 0)
@@ -544,7 +611,7 @@ qmp_incoming_resolve (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_
     return HV_E_RESOURCE_EXHAUSTED;
   in->streaming = t.phase != QMP_TRANSFER_NONE;
   vm->run_reason = "migrated";
-  if (qmp_json_bool (status, "running", 0)) {
+  if (vm->acknowledged || qmp_json_bool (status, "running", 0)) { /* whoever said so may ask again */
     vm->acknowledged = in->taken = 1;
     vm->incoming = 0;
   }

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COMMIT_MS 60000u /* how long the other side is told that it may run */
+#define COMMIT_MS 30000u /* how long a caller waits for the other side to be told; it is told until it hears */
 #define RETRY_MS  500u
 #define LISTEN_MS 2000u /* until somebody listens there */
 #define ROUNDS    2u    /* over the memory, before a post-copy switch */
@@ -93,28 +93,35 @@ leave_commit (struct leaving *l, struct hv_err *err)
 static int
 leave_tell (struct leaving *l, struct hv_err *err)
 {
-  int r = l->told ? 0 : say (l->vm, &l->p, QMP_PEER_COMMIT, NULL, NULL, err);
-  if (r == 0 && !l->told) {
+  struct hv_host *h = l->vm->qmp->host;
+  if (l->told)
+    return 0;
+  uint64_t mark = h->api->scope_mark (h);
+  int r = say (l->vm, &l->p, QMP_PEER_COMMIT, NULL, NULL, err);
+  h->api->scope_release (h, mark);
+  if (r == 0) {
     l->told = 1;
-    l->told_ms = l->vm->qmp->host->api->now_ms ();
+    l->told_ms = h->api->now_ms ();
   }
   return r;
 }
 
+/* `limit_ms` 0: as long as it takes. UNKNOWN when nobody was there to be told. */
 static int
-leave_tell_all (struct leaving *l, struct hv_err *err)
+leave_tell_all (struct leaving *l, uint64_t limit_ms, struct hv_err *err)
 {
   struct hv_host *h = l->vm->qmp->host;
-  uint64_t end = h->api->now_ms () + COMMIT_MS;
+  uint64_t end = h->api->now_ms () + limit_ms;
   int r = leave_tell (l, err);
-  while (r < 0 && r != HV_E_CANCELLED && r != HV_E_FAILED_PRECONDITION && h->api->now_ms () < end) {
+  while (r < 0 && r != HV_E_CANCELLED && r != HV_E_FAILED_PRECONDITION && !l->vm->undefined
+         && (limit_ms == 0 || h->api->now_ms () < end)) {
     r = hv_sleep (h, RETRY_MS, err);
     if (r == 0)
       r = leave_tell (l, err);
   }
-  if (r == 0 || r == HV_E_CANCELLED)
+  if (r == 0 || r == HV_E_CANCELLED || r == HV_E_FAILED_PRECONDITION)
     return r;
-  (void) hv_err_wrap (err, r, "everything has moved, but the other side could not be told to run it; resume it there");
+  (void) hv_err_wrap (err, r, "everything has moved, but the other side is not told yet that it may run");
   return hv_err_set (err, HV_E_UNKNOWN, "%s", hv_err_message (err));
 }
 
@@ -170,23 +177,37 @@ leave_follow (struct leaving *l, struct hv_err *err)
   return r;
 }
 
-/* QEMU is ended in any case: whether or not the other side could be told, this one is over. */
+/* QEMU is ended in any case: whether or not the other side could be told, this one is over. Until it is told, it is pending. */
 static int
-leave_finish (struct leaving *l, struct hv_err *err)
+leave_finish (struct leaving *l, uint64_t limit_ms, struct hv_err *err)
 {
   struct qmp_vm *vm = l->vm;
   int r = leave_commit (l, err);
   if (r < 0)
     return r;
-  int told = leave_tell_all (l, err);
+  int told = leave_tell_all (l, limit_ms, err);
   if (told == HV_E_CANCELLED)
     return told;
   r = vm->pidfd >= 0 ? qmp_end (vm, told < 0 ? NULL : err) : 0;
   qmp_vm_set_state (vm, HV_VM_STOPPED, "migrated", NULL);
   hv_step (vm->qmp->host, "migrate.done");
-  if (r == 0)
+  if (r == 0 && told != HV_E_UNKNOWN)
     r = qmp_pending_end (vm, told < 0 ? NULL : err);
   return told < 0 ? told : r;
+}
+
+/* Nobody waits for this one: it goes on until the other side is there again, or the VM is undefined here. */
+static int
+leave_finish_later (struct leaving *l, struct hv_err *err)
+{
+  int r = leave_finish (l, 1, err);
+  if (r != HV_E_UNKNOWN)
+    return r;
+  hv_log (l->vm->qmp->host, HV_LOG_WARNING, "VM '%s': %s", l->vm->name, hv_err_message (err));
+  r = leave_tell_all (l, 0, err);
+  if (r == HV_E_CANCELLED || l->vm->undefined)
+    return r;
+  return qmp_pending_end (l->vm, err);
 }
 
 /* --- back --- */
@@ -267,15 +288,18 @@ leave_run (struct leaving *l, const struct hv_migrate_args *a, struct hv_err *er
   if (r == 0)
     r = leave_follow (l, err);
   if (r == 0)
-    r = leave_finish (l, err);
+    r = leave_finish (l, COMMIT_MS, err);
   else
     leave_explain (l, r, err);
   if (r == HV_E_ABORTED && !l->p.committed)
     (void) leave_back (l, NULL);
   l->vm->take_back = r == HV_E_CANCELLED && hv_cancelled (l->call);
-  if (r == HV_E_CANCELLED && !l->vm->take_back)
+  if (r == HV_E_CANCELLED && !l->vm->take_back) {
     l->vm->resolving = 0; /* not its caller, but the daemon goes: the next one follows it to its end */
-  else
+  } else if (r < 0 && l->p.committed) {
+    l->vm->resolving = 0;
+    qmp_pending_later (l->vm);
+  } else
     qmp_pending_leave (l->vm, r);
   return r;
 }
@@ -320,9 +344,9 @@ qmp_migrate_resolve (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_e
   if (r == 0 && vm->pidfd >= 0)
     r = leave_follow (&l, err);
   if (vm->pidfd < 0)
-    return l.p.committed ? leave_finish (&l, err) : leave_back (&l, err);
+    return l.p.committed ? leave_finish_later (&l, err) : leave_back (&l, err);
   if (r == 0)
-    return leave_finish (&l, err);
+    return leave_finish_later (&l, err);
   /* BROKEN stays as it is: the guest is not here any more, and its memory is */
   return r == HV_E_ABORTED && !l.p.committed ? leave_back (&l, err) : r;
 }

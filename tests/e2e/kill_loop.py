@@ -149,6 +149,8 @@ SCENARIOS = {
     "revert": [define(), START, snapshot("s1"), STOP, revert("s1"), START, merge("s1"), STOP, undefine()],
     "offline": [define(), snapshot("s1"), START, merge("s1"), STOP],
     "save": [define(), START, save(), restore(), STOP],
+    "move-source": None,
+    "move-target": None,
 }
 
 
@@ -354,6 +356,146 @@ class Cycle:
             self.d.cleanup()
 
 
+class Move:
+    """A migration of which one side's daemon dies. In the end the guest runs in exactly one place, whoever was asked."""
+
+    def __init__(self, name, kill=None, delay=None, broken=None):
+        self.name, self.kill, self.delay, self.broken = name, kill, delay, broken
+        self.here, self.there = (Daemon(plugins=["qmp"], env={}) for _ in range(2))
+        self.victim = self.here if name == "move-source" else self.there
+        self.steps = self.victim.dir / "steps"
+        self.machine = {"name": VM, "uuid": UUID, "memory_bytes": 32 << 20}
+        self.trace, self.verb, self.answer, self.died = [], None, None, None
+
+    def call(self, d, verb, **args):
+        self.verb = verb
+        with d.rpc(timeout=90) as rpc:
+            return rpc.call(f"qmp.{verb}", {**({} if verb == "list" else {"vm": VM}), **args, "_timeout_ms": 80000})
+
+    def start(self, d, faults=False):
+        d.env = {}
+        if faults:
+            d.env = {"HVKIT_FAULT_LOG": str(self.steps), **({"HVKIT_FAULT_KILL": f"*:{self.kill}"} if self.kill is not None else {}),
+                     **({"HVKIT_FAULT_BREAK": self.broken} if self.broken else {})}
+        d.spawn()
+        until("the daemon's socket", lambda: d.answers() or d.process.poll() is not None, 60)
+
+    def run(self):
+        """True when it was answered that the VM has moved. A daemon that dies on the way is followed by another at once."""
+        caller = None
+        try:
+            uri = self.call(self.there, "migrate_in", machine=self.machine, uri=f"unix:{self.there.dir}/move.sock")["uri"]
+            self.verb = "migrate"
+            caller = self.here.rpc(timeout=60)
+            caller.send("qmp.migrate", {"vm": VM, "uri": uri, "_timeout_ms": 80000})
+            while caller.next_id not in caller.answers:
+                if self.died is None and self.victim.process.poll() is not None:
+                    self.revive()
+                try:
+                    caller.read(time.monotonic() + 0.05)
+                except TimeoutError:
+                    pass
+            caller.finish(caller.next_id)
+            self.verb = None
+            return True
+        except (EOFError, OSError, RpcError) as e:
+            self.answer = e
+            return False
+
+    def revive(self):
+        self.died = time.monotonic()
+        self.trace = self.steps.read_text().split() if self.steps.exists() else []
+        self.start(self.victim)
+
+    def states(self):
+        found = []
+        for d in (self.here, self.there):
+            items = self.call(d, "list")["items"]
+            found.append(items[0]["state"] + ":" + items[0].get("reason", "") if items else None)
+        return found
+
+    def settled(self):
+        here, there = self.states()
+        moved = here == "stopped:migrated" and there is not None and there.startswith("running")
+        stayed = here is not None and here.startswith("running") and there in (None, "migrating:incoming")
+        return moved and "moved" or stayed and "stayed"
+
+    def check(self, answered):
+        def one_place():
+            where = self.settled()
+            waiting = where == "stayed" and self.states()[1] is not None  # nobody has told it that nobody comes
+            processes = (len(self.here.machines()), len(self.there.machines()))
+            if where and processes == ((0, 1) if where == "moved" else (1, 1 if waiting else 0)):
+                return where, waiting
+        where, waiting = until(f"one place for the guest (moved: {answered})", one_place, 40)
+        if answered and where != "moved":
+            raise Loss(f"migrate was acknowledged, but {self.states()}")
+        for d in (self.here, self.there):
+            if self.call(d, "list")["items"]:
+                self.call(d, "stop")
+            if waiting and d is self.there:  # defined only to come here
+                until("nothing defined there", lambda: self.call(d, "list")["items"] == [], 20)
+            if self.call(d, "list")["items"]:
+                self.call(d, "undefine")
+            left = [x for x in d.left_behind() if "logd" not in x]
+            if left:
+                raise Loss(f"after the end: {left}")
+            until("no socket left", lambda: not (d.dir / "move.sock").exists(), 10)  # it hears late questions for a moment
+
+    def go(self, known=None):
+        try:
+            for d in (self.here, self.there):
+                target = d.state / "qmp/docs"
+                target.mkdir(parents=True)
+                shutil.copy(known, target / "node.rec")
+            self.start(self.here)
+            self.call(self.here, "define", machine=self.machine)
+            self.call(self.here, "start")
+            if self.victim is self.here:
+                self.here.kill()
+            else:
+                self.start(self.there)
+                self.there.kill()
+            self.start(self.victim, faults=True)
+            if self.victim is self.here:
+                self.start(self.there)
+            if self.delay is not None:
+                threading.Timer(self.delay, self.victim.process.kill).start()
+            answered = self.run()
+            verb = self.verb
+            if self.kill is None and self.delay is None:  # all of them, also those after the answer
+                until("the last step", lambda: self.steps.read_text().split()[-1:] == ["qmp/pending.ended"], 10)
+            if self.kill is not None and not answered:
+                until(f"the death of whom {verb} failed for", lambda: self.died or self.victim.process.poll() is not None, 5)
+            if self.delay is not None:
+                until("the death of the daemon", lambda: self.died or self.victim.process.poll() is not None, 30)
+            if self.kill is not None and not self.died:  # a step after the answer
+                soon = time.monotonic() + 4
+                while self.victim.process.poll() is None and time.monotonic() < soon:
+                    time.sleep(0.01)
+            died = self.kill is not None and bool(self.died or self.victim.process.poll() is not None)
+            if not self.died:
+                self.victim.kill()
+                self.revive()
+            self.check(answered)
+            for d in (self.here, self.there):
+                if d.stop() != 0:
+                    raise Loss("a daemon did not end well")
+            return self.trace, (self.trace[-1] if died and self.trace else None), verb
+        except (Loss, RpcError, AssertionError, EOFError) as e:
+            raise Loss(f"{e}\n  scenario {self.name}, --step {self.kill}, cut in {self.verb}: {self.answer}; {self.states_or_not()}\n  last steps: {' '.join(self.trace[-8:])}\n"
+                       f"--- log here ---\n{self.here.log()[-3000:]}\n--- log there ---\n{self.there.log()[-3000:]}") from None
+        finally:
+            self.here.cleanup()
+            self.there.cleanup()
+
+    def states_or_not(self):
+        try:
+            return self.states()
+        except (RpcError, EOFError, OSError) as e:
+            return e
+
+
 # --- the loop ------------------------------------------------------------------------------------------------------
 
 def steps_in_the_sources():
@@ -398,7 +540,7 @@ class Tally:
 
 
 def once(tally, name, known, **how):
-    trace, step, verb = Cycle(name, **how).go(known)
+    trace, step, verb = (Cycle if SCENARIOS[name] else Move) (name, **how).go(known)
     tally.add(step, verb)
     return trace
 
