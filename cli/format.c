@@ -66,7 +66,7 @@ hv_format_age (struct hv_arena *a, int64_t then_ms)
 int
 hv_format_is_time (const char *name)
 {
-  static const char *const tails[] = { "since_ms", "time_ms", "_at_ms" };
+  static const char *const tails[] = { "since_ms", "time_ms", "_at_ms", "created_ms", "last_ms" };
   size_t n = strlen (name);
   for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
     if (n >= strlen (tails[i]) && strcmp (name + n - strlen (tails[i]), tails[i]) == 0)

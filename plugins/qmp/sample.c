@@ -10,11 +10,14 @@ now_ms (const struct qmp_vm *vm)
   return vm->qmp->host->api->now_ms ();
 }
 
-/* "/machine/peripheral/ua-root/virtio-backend" → "root" */
+/* "/machine/peripheral/ua-root/virtio-backend" → "root", and "ua-root", too: QEMU has the id where the very device has one, which
+ * is so on SATA and SCSI, and the path where a part of it holds the disk. */
 int
 qmp_device_of_path (const char *path, char *ret, size_t size)
 {
-  static const char prefix[] = "/machine/peripheral/ua-";
+  static const char above[] = "/machine/peripheral/", prefix[] = "ua-";
+  if (path != NULL && strncmp (path, above, sizeof above - 1) == 0)
+    path += sizeof above - 1;
   if (path == NULL || strncmp (path, prefix, sizeof prefix - 1) != 0)
     return 0;
   path += sizeof prefix - 1;

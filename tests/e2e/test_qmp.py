@@ -228,6 +228,11 @@ class Tables(WithGuest):
         self.assertRegex(rows[0], r"^root +\d")
         self.assertIn("resident", self.d.cli("qmp", "memory_stats", "a").stdout)
 
+        self.assertEqual(self.d.cli("qmp", "send_key", "a", "shift", "f1").stdout, "vm/a keys sent\n")
+        self.assertEqual(self.d.cli("qmp", "set_memory", "a", "100Mi").stdout, "vm/a memory set\n")
+        dump = self.d.dir / "a.elf"
+        self.assertEqual(self.d.cli("qmp", "dump_memory", "a", str(dump)).stdout.splitlines()[-1], f"vm/a memory dumped to {dump}")
+
         # of a machine that does not answer any more: what it said last, and that it is old
         pid = self.g.call("get")["pid"]
         os.kill(pid, signal.SIGSTOP)
@@ -246,6 +251,30 @@ class Tables(WithGuest):
             self.assertEqual(failure.exception.code, "UNIMPLEMENTED")
             self.assertIn(lacks[verb], failure.exception.message)
         self.finish()
+
+
+class Buses(unittest.TestCase):
+    def test_every_bus_has_figures(self):
+        d = Daemon(plugins=["qmp"])
+        self.addCleanup(d.cleanup)
+        d.start()
+        g = Guest(d, "a")
+        disks = []
+        for name, bus, media in (("v", "virtio", "disk"), ("s", "scsi", "disk"), ("i", "sata", "disk"), ("c", "sata", "cdrom"), ("u", "usb", "disk")):
+            path = d.dir / f"{name}.img"
+            with open(path, "wb") as f:
+                f.truncate(1 << 20)
+            disks.append({"name": name, "path": str(path), "format": "raw", "bus": bus, "media": media})
+        g.call("define", machine=g.machine(disks=disks))
+        g.call("start", paused=True)
+        self.assertEqual([s["disk"] for s in g.call("block_stats")["items"]], ["v", "s", "i", "c", "u"])
+        self.assertEqual([s["disk"] for s in g.call("stats")["items"][0]["block"]], ["v", "s", "i", "c", "u"])
+        info = g.call("block_info")
+        self.assertEqual(([i["disk"] for i in info["items"]], info["source"]), (["v", "s", "i", "c", "u"], "live"))
+        self.assertEqual([i["disk"] for i in info["items"] if "tray_open" in i], ["c"])
+        g.call("stop")
+        g.call("undefine")
+        self.assertEqual(d.left_behind(), [])
 
 
 class Events(unittest.TestCase):

@@ -38,14 +38,19 @@ def modes():
         return f.read().split()
 
 
+def devices():
+    return [json.loads(argv[i + 1]) for i, a in enumerate(argv) if a == "-device" and argv[i + 1].startswith("{")]
+
+
 def disks():
     """Names of the disks on the command line, in their order."""
-    devices = [json.loads(argv[i + 1]) for i, a in enumerate(argv) if a == "-device" and argv[i + 1].startswith("{")]
-    return [d["id"][3:] for d in devices if "drive" in d]
+    return [d["id"][3:] for d in devices() if "drive" in d]
 
 
 def path_of(disk):
-    return f"/machine/peripheral/ua-{disk}/virtio-backend"
+    """As QEMU names what holds a disk: by its id where that is the device itself, else by its place in the tree."""
+    driver = [d["driver"] for d in devices() if d.get("id") == f"ua-{disk}"][0]
+    return f"/machine/peripheral/ua-{disk}/virtio-backend" if driver.startswith("virtio-blk") else f"ua-{disk}"
 
 
 def version():

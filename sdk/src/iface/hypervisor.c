@@ -144,8 +144,17 @@ HV_VERB_CLI (reset, .positional = "vm", .done = "vm/{vm} reset");
 HV_VERB_CLI (rebooted, .positional = "vm", .done = "vm/{vm} rebooting");
 HV_VERB_CLI (agent, .positional = "vm command");
 HV_VERB_CLI (vm_disk, .positional = "vm disk");
-HV_VERB_CLI (vm_device, .positional = "vm device");
 HV_VERB_CLI (vm_snapshot, .positional = "vm snapshot");
+HV_VERB_CLI (detached, .positional = "vm device", .done = "vm/{vm} {device} detached");
+HV_VERB_CLI (reverted, .positional = "vm snapshot", .done = "vm/{vm} is at snapshot {snapshot}");
+HV_VERB_CLI (merged, .positional = "vm snapshot", .done = "vm/{vm} snapshot {snapshot} deleted");
+HV_VERB_CLI (resized, .positional = "vm disk size_bytes");
+HV_VERB_CLI (set_memory, .positional = "vm memory_bytes", .done = "vm/{vm} memory set");
+HV_VERB_CLI (set_vcpus, .positional = "vm vcpus", .done = "vm/{vm} virtual CPUs set");
+HV_VERB_CLI (saved, .positional = "vm path", .done = "vm/{vm} saved to {path}");
+HV_VERB_CLI (restored, .positional = "vm path", .done = "vm/{vm} {state}");
+HV_VERB_CLI (dumped, .positional = "vm path", .done = "vm/{vm} memory dumped to {path}");
+HV_VERB_CLI (keys, .positional = "vm keys", .done = "vm/{vm} keys sent");
 HV_VERB_CLI (stats, .positional = "vm?", .list = "items",
              .columns = "NAME=vm STATE=state CPU=cpu.total_ns:ns VCPUS=cpu.vcpus RESIDENT=memory.resident_bytes:bytes "
                         "MEMORY=memory.size_bytes:bytes READ=block.read_bytes:bytes WRITTEN=block.write_bytes:bytes "
@@ -167,7 +176,8 @@ HV_VERB_CLI (interface_stats, .positional = "vm nic?", .list = "items",
              .columns = "NIC=nic TAP=tap RECEIVED=rx_bytes:bytes SENT=tx_bytes:bytes RX_DROPS=rx_drops TX_DROPS=tx_drops",
              .wide = "RX_PACKETS=rx_packets TX_PACKETS=tx_packets RX_ERRORS=rx_errors TX_ERRORS=tx_errors");
 HV_VERB_CLI (snapshots, .positional = "vm", .list = "items",
-             .columns = "SNAPSHOT=snapshot PARENT=parent CREATED=created_ms:age STATE=state MEMORY=has_memory CURRENT=current");
+             .columns
+             = "SNAPSHOT=snapshot PARENT=parent CREATED=created_ms:age STATE=state MEMORY=has_memory:bool CURRENT=current:bool");
 
 /* --- the verbs --- */
 #define HV_VERB(name_, verb_, flags_, args_, result_, access_, lane_, key_, timeout_, cli_, doc_) \
@@ -228,22 +238,22 @@ HV_VERB (memory_stats, "memory_stats", HV_READ, &hv_vm_ref_record, &hv_memory_st
          &cli_vm, "Memory: what the host and the guest say");
 HV_VERB (attach, "attach", 0, &hv_attach_args_record, &hv_device_record, HV_OPERATOR, HV_LANE_MUTATE, "vm", 0, &cli_vm,
          "Plug in a disk or a network card");
-HV_VERB (detach, "detach", 0, &hv_detach_args_record, NULL, HV_OPERATOR, HV_LANE_MUTATE, "vm", 610000, &cli_vm_device,
+HV_VERB (detach, "detach", 0, &hv_detach_args_record, NULL, HV_OPERATOR, HV_LANE_MUTATE, "vm", 610000, &cli_detached,
          "Unplug a device; answers when the guest has let go");
 HV_VERB (resize_block, "resize_block", 0, &hv_resize_block_args_record, &hv_block_info_record, HV_OPERATOR, HV_LANE_MUTATE, "vm", 0,
-         &cli_vm_disk, "Grow a disk under a running guest");
-HV_VERB (set_memory, "set_memory", 0, &hv_set_memory_args_record, &hv_vm_record, HV_OPERATOR, HV_LANE_MUTATE, "vm", 0, &cli_vm,
-         "Change the memory of the guest");
-HV_VERB (set_vcpus, "set_vcpus", 0, &hv_set_vcpus_args_record, &hv_vm_record, HV_OPERATOR, HV_LANE_MUTATE, "vm", 0, &cli_vm,
+         &cli_resized, "Grow a disk under a running guest");
+HV_VERB (set_memory, "set_memory", 0, &hv_set_memory_args_record, &hv_vm_record, HV_OPERATOR, HV_LANE_MUTATE, "vm", 0,
+         &cli_set_memory, "Change the memory of the guest");
+HV_VERB (set_vcpus, "set_vcpus", 0, &hv_set_vcpus_args_record, &hv_vm_record, HV_OPERATOR, HV_LANE_MUTATE, "vm", 0, &cli_set_vcpus,
          "Change the number of virtual CPUs");
 HV_VERB (snapshot_create, "snapshot_create", HV_PROGRESS, &hv_snapshot_create_args_record, &hv_snapshot_record, HV_OPERATOR,
          HV_LANE_MUTATE, "vm", 600000, &cli_vm_snapshot, "Snapshot disks, all at one point in time, and maybe the memory");
 HV_VERB (snapshot_list, "snapshot_list", HV_READ, &hv_vm_ref_record, &hv_snapshots_record, HV_VIEWER, HV_LANE_NONE, "vm", 0,
          &cli_snapshots, "Snapshots of a VM");
 HV_VERB (snapshot_revert, "snapshot_revert", 0, &hv_snapshot_ref_record, &hv_vm_record, HV_OPERATOR, HV_LANE_MUTATE, "vm", 600000,
-         &cli_vm_snapshot, "Go back to a snapshot");
+         &cli_reverted, "Go back to a snapshot");
 HV_VERB (snapshot_delete, "snapshot_delete", HV_PROGRESS, &hv_snapshot_ref_record, NULL, HV_OPERATOR, HV_LANE_MUTATE, "vm",
-         86400000, &cli_vm_snapshot, "Remove a snapshot; its data is merged, not lost");
+         86400000, &cli_merged, "Remove a snapshot; its data is merged, not lost");
 HV_VERB (block_commit, "block_commit", HV_PROGRESS, &hv_block_commit_args_record, &hv_block_info_record, HV_OPERATOR,
          HV_LANE_MUTATE, "vm", 86400000, &cli_vm_disk, "Merge layers downwards under a running guest");
 HV_VERB (block_pull, "block_pull", HV_PROGRESS, &hv_block_pull_args_record, &hv_block_info_record, HV_OPERATOR, HV_LANE_MUTATE,
@@ -254,23 +264,23 @@ HV_VERB (backup_begin, "backup_begin", HV_PROGRESS, &hv_backup_begin_args_record
          "vm", 86400000, &cli_vm, "Back up disks as they are at one point in time");
 HV_VERB (backup_end, "backup_end", 0, &hv_backup_end_args_record, NULL, HV_OPERATOR, HV_LANE_MUTATE, "vm", 0, &cli_vm,
          "End a backup that is served, or give one up");
-HV_VERB (save, "save", HV_PROGRESS, &hv_save_args_record, &hv_vm_record, HV_OPERATOR, HV_LANE_MUTATE, "vm", 3600000, &cli_vm,
+HV_VERB (save, "save", HV_PROGRESS, &hv_save_args_record, &hv_vm_record, HV_OPERATOR, HV_LANE_MUTATE, "vm", 3600000, &cli_saved,
          "Write the machine's state to a file and stop it");
 HV_VERB (restore, "restore", HV_PROGRESS, &hv_restore_args_record, &hv_vm_record, HV_OPERATOR, HV_LANE_MUTATE, "vm", 3600000,
-         &cli_vm, "Go on from a file that save wrote");
+         &cli_restored, "Go on from a file that save wrote");
 HV_VERB (migrate, "migrate", HV_PROGRESS, &hv_migrate_args_record, &hv_migrate_result_record, HV_OPERATOR, HV_LANE_MUTATE, "vm",
          86400000, &cli_vm, "Move a running VM to where migrate_in waits");
 HV_VERB (migrate_in, "migrate_in", 0, &hv_migrate_in_args_record, &hv_migrate_in_result_record, HV_OPERATOR, HV_LANE_MUTATE, "vm",
          60000, &cli_vm, "Wait for a VM that migrates here");
 HV_VERB (dump_memory, "dump_memory", HV_PROGRESS, &hv_dump_memory_args_record, NULL, HV_ADMIN, HV_LANE_MUTATE, "vm", 3600000,
-         &cli_vm, "Write the guest's memory to a file, for debugging");
+         &cli_dumped, "Write the guest's memory to a file, for debugging");
 HV_VERB (console, "console", 0, &hv_console_args_record, &hv_stream_answer_record, HV_OPERATOR, HV_LANE_NONE, "vm", 0, &cli_console,
          "The serial console as a byte stream");
 HV_VERB (display, "display", 0, &hv_vm_ref_record, &hv_stream_answer_record, HV_OPERATOR, HV_LANE_NONE, "vm", 0, &cli_vm,
          "VNC as a byte stream");
 HV_VERB (screenshot, "screenshot", HV_READ, &hv_screenshot_args_record, &hv_screenshot_record, HV_OPERATOR, HV_LANE_NONE, "vm",
          10000, &cli_vm, "A picture of the screen");
-HV_VERB (send_key, "send_key", 0, &hv_send_key_args_record, NULL, HV_OPERATOR, HV_LANE_MUTATE, "vm", 0, &cli_vm,
+HV_VERB (send_key, "send_key", 0, &hv_send_key_args_record, NULL, HV_OPERATOR, HV_LANE_MUTATE, "vm", 0, &cli_keys,
          "Press keys together");
 
 const struct hv_iface hv_iface_hypervisor = {
