@@ -490,12 +490,13 @@ arrival_cleanup (struct arrival *x)
 static int
 arrive_address (struct qmp *q, struct arrival *x, const char *uri, struct hv_err *err)
 {
+  struct qmp_uri *u = hv_alloc (q->host, sizeof *u);
   struct stat st;
   uint32_t port = 0;
-  int r = 0;
-  if (strncmp (uri, "unix:/", 6) == 0 && lstat (uri + 5, &st) == 0)
-    return hv_err_set (err, HV_E_ALREADY_EXISTS, "'%s' is there already", uri + 5);
-  if (strncmp (uri, "tcp:", 4) == 0)
+  int r = u != NULL ? qmp_uri_parse (uri, u, err) : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  if (r == 0 && u->path != NULL && lstat (u->path, &st) == 0)
+    return hv_err_set (err, HV_E_ALREADY_EXISTS, "'%s' is there already", u->path);
+  if (r == 0 && u->path == NULL)
     r = qmp_peer_listen (q->host, uri, 0, &x->fd, &port, err);
   if (r < 0)
     return r;

@@ -40,20 +40,6 @@ defined (struct hv_fake *f)
 }
 
 static void
-end (struct fixture *x)
-{
-  struct hv_fake *both[] = { x->from, x->to };
-  for (int i = 0; i < 2; i++) {
-    if (defined (both[i])) {
-      do_ok (both[i], "stop", "{\"vm\":\"a\"}");
-      do_ok (both[i], "undefine", "{\"vm\":\"a\"}");
-    }
-    hv_fake_free (both[i]);
-  }
-  assert_int_equal (rmdir (x->dir), 0); /* the socket, too, is gone */
-}
-
-static void
 await (struct fixture *x, const char *uri)
 {
   json_t *j = ok (x->to, "migrate_in", "{\"uri\":\"%s\",%s", uri, SMALL_VM ("a", UUID_A) + 1);
@@ -100,6 +86,24 @@ until (struct fixture *x, struct hv_fake *f, const char *state)
     (void) hv_fake_run_until (x->from, never, NULL, 5);
     (void) hv_fake_run_until (x->to, never, NULL, 5);
   }
+}
+
+static void
+end (struct fixture *x)
+{
+  struct hv_fake *both[] = { x->from, x->to };
+  for (int i = 0; i < 2; i++) {
+    int waits = is_state (both[i], "migrating"); /* defined only to come */
+    if (defined (both[i]))
+      do_ok (both[i], "stop", "{\"vm\":\"a\"}");
+    if (waits)
+      until (x, both[i], NULL);
+    if (defined (both[i]))
+      do_ok (both[i], "undefine", "{\"vm\":\"a\"}");
+  }
+  hv_fake_free (x->from);
+  hv_fake_free (x->to);
+  assert_int_equal (rmdir (x->dir), 0); /* the socket, too, is gone */
 }
 
 /* Both run until the source says that its migration is over; the answer, malloc'd. */
