@@ -135,6 +135,45 @@ class Memory(WithGuest):
         self.assertEqual(self.g.call("get")["state"], "running")
         self.finish()
 
+    def begin_dump(self, path):
+        call = self.g.rpc.send("qmp.dump_memory", {"vm": "a", "path": str(path)})
+        self.event("lifecycle", state="paused", reason="saving")
+        return call
+
+    def whole_or_absent(self, path):
+        """A file that has its name is complete; it is taken away. Whether there was one."""
+        there = path.exists()
+        if there:
+            self.assertGreater(path.stat().st_size, 128 << 20)
+            path.unlink()
+        return there
+
+    def test_a_dump_that_is_called_off(self):
+        path = self.d.dir / "memory.elf"
+        for _ in range(5):  # it may be quicker than we are
+            call = self.begin_dump(path)
+            self.g.rpc.call("bus.cancel", {"id": call})
+            try:
+                self.g.rpc.finish(call)
+            except RpcError as failure:
+                self.assertEqual(failure.code, "CANCELLED")
+                break
+            self.assertTrue(self.whole_or_absent(path))
+        self.assertFalse(path.exists())
+        self.assertFalse(self.event("job_completed", job="dump", ok=False)["ok"])
+        until("the guest running again", lambda: self.g.call("get")["state"] == "running")  # QEMU cannot stop a dump; it ends
+
+        # and one whose daemon dies
+        self.begin_dump(path)
+        self.d.kill()
+        self.d.start()
+        self.g.rpc = self.d.rpc()
+        until("the guest running again", lambda: self.g.call("get")["state"] == "running")
+        self.whole_or_absent(path)
+        self.g.call("dump_memory", path=str(path), _timeout_ms=120000)
+        self.assertTrue(self.whole_or_absent(path))
+        self.finish()
+
     def small(self):
         small = self.d.dir / "small"
         small.mkdir(exist_ok=True)
