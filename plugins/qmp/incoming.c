@@ -5,16 +5,14 @@
  * If the stream breaks or the other side gives up, the process is ended: stopped (migration_failed). A VM that only
  * migrate_in defined is undefined again then: it would be a second copy of a machine that runs elsewhere. If everything has
  * come and no word follows, the VM becomes paused (migration_unconfirmed), and `resume` is the operator's word instead. */
-#include "peer.h"
+#include "incoming.h"
 #include "transfer.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #define LOOK_MS    1000u
 #define LINGER_MS  3000u  /* after its end, for the other side to ask why */
@@ -22,19 +20,8 @@
 #define LOAD_MS    10000u /* from `commit` until QEMU has read the last of it */
 #define TALKS      16u    /* connections at a time */
 
-/* Shared by the coroutine that waits and those that talk. */
-struct incoming {
-  struct qmp_vm *vm;
-  uint32_t refs, talks;
-  int listen_fd;
-  struct hv_watch *watch;
-  char *uri;
-  uint8_t ready, streaming, taken, told;
-  uint64_t complete_ms;
-};
-
-static void
-incoming_unref (struct incoming *in)
+void
+qmp_incoming_unref (struct qmp_incoming *in)
 {
   struct hv_host *h = in->vm->qmp->host;
   if (--in->refs > 0)
@@ -51,7 +38,7 @@ incoming_unref (struct incoming *in)
 static void
 on_connection (void *self, void *arg, uint32_t ready)
 {
-  struct incoming *in = arg;
+  struct qmp_incoming *in = arg;
   (void) self;
   (void) ready;
   in->ready = 1;
@@ -60,25 +47,24 @@ on_connection (void *self, void *arg, uint32_t ready)
 }
 
 /* Takes the socket. */
-static struct incoming *
-incoming_new (struct qmp_vm *vm, int fd, const char *uri, struct hv_err *err)
+struct qmp_incoming *
+qmp_incoming_new (struct qmp_vm *vm, int fd, const char *uri, struct hv_err *err)
 {
   struct hv_host *h = vm->qmp->host;
-  struct incoming *in = calloc (1, sizeof *in);
+  struct qmp_incoming *in = calloc (1, sizeof *in);
   if (in == NULL) {
     (void) close (fd);
     (void) hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
     return NULL;
   }
-  *in = (struct incoming){ .vm = qmp_vm_ref (vm), .refs = 1, .listen_fd = fd, .uri = strdup (uri) };
+  *in = (struct qmp_incoming){ .vm = qmp_vm_ref (vm), .refs = 1, .listen_fd = fd, .uri = strdup (uri) };
   in->watch = h->api->watch_new (h, fd, HV_WAIT_READ, on_connection, in);
   if (in->watch != NULL && in->uri != NULL)
     return in;
-  incoming_unref (in);
+  qmp_incoming_unref (in);
   (void) hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   return NULL;
 }
-HV_CLEAN_DEFINE (incoming, struct incoming, incoming_unref)
 
 static int
 is_gone (const struct qmp_vm *vm)
@@ -87,8 +73,8 @@ is_gone (const struct qmp_vm *vm)
 }
 
 /* Its guest never ran here, so it may be ended. */
-static void
-incoming_end (struct qmp_vm *vm, const char *why)
+void
+qmp_incoming_end (struct qmp_vm *vm, const char *why)
 {
   if (vm->pidfd < 0 || !vm->incoming)
     return;
@@ -153,7 +139,7 @@ stream_prepare (struct qmp_vm *vm, const struct qmp_hello *hello, struct hv_err 
 }
 
 static int
-talk_stream (struct incoming *in, int fd, const struct qmp_hello *hello, struct hv_err *err)
+talk_stream (struct qmp_incoming *in, int fd, const struct qmp_hello *hello, struct hv_err *err)
 {
   struct qmp_vm *vm = in->vm;
   if (in->streaming)
@@ -167,13 +153,13 @@ talk_stream (struct incoming *in, int fd, const struct qmp_hello *hello, struct 
   hv_step (vm->qmp->host, "incoming.begin");
   r = qmp_transfer_in (vm, fd, err);
   if (r < 0)
-    incoming_end (vm, hv_err_message (err));
+    qmp_incoming_end (vm, hv_err_message (err));
   return r;
 }
 
 /* The last bytes may still be on their way through QEMU. */
 static int
-talk_commit (struct incoming *in, struct hv_err *err)
+talk_commit (struct qmp_incoming *in, struct hv_err *err)
 {
   struct qmp_vm *vm = in->vm;
   struct hv_host *h = vm->qmp->host;
@@ -200,18 +186,18 @@ talk_commit (struct incoming *in, struct hv_err *err)
 
 /* Its own trouble first: the answer is what the other side did not know. */
 static void
-talk_abort (struct incoming *in, const char *why)
+talk_abort (struct qmp_incoming *in, const char *why)
 {
   struct qmp_vm *vm = in->vm;
   char text[2100];
   if (in->streaming)
     (void) qmp_vm_wait (vm, is_gone, LINGER_MS / 2, NULL);
   (void) snprintf (text, sizeof text, "the other side gave up: %s", why != NULL ? why : "it does not say why");
-  incoming_end (vm, text);
+  qmp_incoming_end (vm, text);
 }
 
 static int
-talk_known (struct incoming *in, const struct qmp_hello *hello, struct hv_err *err)
+talk_known (struct qmp_incoming *in, const struct qmp_hello *hello, struct hv_err *err)
 {
   struct qmp_uri *u = hv_alloc (in->vm->qmp->host, sizeof *u);
   unsigned differ = 0;
@@ -230,12 +216,12 @@ talk_known (struct incoming *in, const struct qmp_hello *hello, struct hv_err *e
 }
 
 struct talk {
-  struct incoming *in;
+  struct qmp_incoming *in;
   int fd;
 };
 
 static int
-talk_handle (struct incoming *in, int fd, struct hv_err *err)
+talk_handle (struct qmp_incoming *in, int fd, struct hv_err *err)
 {
   struct qmp_hello hello;
   int r = qmp_peer_receive (in->vm->qmp->host, fd, &qmp_hello_record, &hello, err);
@@ -257,7 +243,7 @@ static void
 talk_run (void *self, void *arg)
 {
   struct talk *t = arg;
-  struct incoming *in = t->in;
+  struct qmp_incoming *in = t->in;
   struct hv_host *h = in->vm->qmp->host;
   HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (h);
   (void) self;
@@ -270,11 +256,11 @@ talk_run (void *self, void *arg)
   free (t);
   in->talks--;
   qmp_vm_wake (in->vm);
-  incoming_unref (in);
+  qmp_incoming_unref (in);
 }
 
 static void
-incoming_accept (struct incoming *in)
+incoming_accept (struct qmp_incoming *in)
 {
   struct hv_host *h = in->vm->qmp->host;
   int fd;
@@ -299,7 +285,7 @@ incoming_accept (struct incoming *in)
 /* --- waiting --- */
 
 static void
-incoming_look (struct incoming *in)
+incoming_look (struct qmp_incoming *in)
 {
   struct qmp_vm *vm = in->vm;
   uint64_t now = vm->qmp->host->api->now_ms ();
@@ -307,7 +293,7 @@ incoming_look (struct incoming *in)
   if (!in->streaming || qmp_transfer_query (vm, &t, NULL) < 0)
     return;
   if (t.phase == QMP_TRANSFER_FAILED || t.phase == QMP_TRANSFER_CANCELLED)
-    incoming_end (vm, t.error[0] != '\0' ? t.error : "the stream broke");
+    qmp_incoming_end (vm, t.error[0] != '\0' ? t.error : "the stream broke");
   if (t.phase == QMP_TRANSFER_COMPLETED && in->complete_ms == 0)
     in->complete_ms = now;
   if (in->complete_ms != 0 && now - in->complete_ms >= CONFIRM_MS && vm->incoming)
@@ -317,7 +303,7 @@ incoming_look (struct incoming *in)
 
 /* Until it is ours, or gone. CANCELLED: the daemon ends, and the next one goes on waiting. */
 static int
-incoming_wait (struct incoming *in)
+incoming_wait (struct qmp_incoming *in)
 {
   struct qmp_vm *vm = in->vm;
   struct hv_host *h = vm->qmp->host;
@@ -337,7 +323,7 @@ incoming_wait (struct incoming *in)
 
 /* The other side may have to hear what became of it. */
 static int
-incoming_linger (struct incoming *in, uint64_t ms)
+incoming_linger (struct qmp_incoming *in, uint64_t ms)
 {
   struct hv_host *h = in->vm->qmp->host;
   uint64_t now, end = h->api->now_ms () + ms;
@@ -373,7 +359,7 @@ incoming_close (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_err *e
 
 /* It runs here, and the record says so before anything else; the socket goes before the record forgets it. */
 static int
-incoming_taken (struct incoming *in, struct hv_err *err)
+incoming_taken (struct qmp_incoming *in, struct hv_err *err)
 {
   struct qmp_vm *vm = in->vm;
   struct qmp_pending p;
@@ -387,7 +373,7 @@ incoming_taken (struct incoming *in, struct hv_err *err)
 }
 
 static int
-incoming_follow (struct incoming *in, struct hv_err *err)
+incoming_follow (struct qmp_incoming *in, struct hv_err *err)
 {
   struct qmp_vm *vm = in->vm;
   struct qmp_pending p;
@@ -401,10 +387,10 @@ incoming_follow (struct incoming *in, struct hv_err *err)
   return qmp_pending_get (vm, "migrate_in", &p) ? incoming_close (vm, &p, err) : 0;
 }
 
-static void
-incoming_run (void *self, void *arg)
+void
+qmp_incoming_run (void *self, void *arg)
 {
-  HV_CLEAN (incoming) struct incoming *in = arg;
+  HV_CLEAN (qmp_incoming) struct qmp_incoming *in = arg;
   struct qmp_vm *vm = in->vm;
   HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->qmp->host);
   (void) self;
@@ -413,178 +399,6 @@ incoming_run (void *self, void *arg)
     hv_log (vm->qmp->host, HV_LOG_WARNING, "VM '%s': migration to here: %s", vm->name, hv_err_message (err));
   vm->resolving = 0;
   qmp_vm_wake (vm);
-}
-
-/* --- the verb --- */
-
-/* What migrate is to be given: with the port that it became, and on TCP with a secret. */
-static char *
-answer_uri (struct hv_host *h, const char *uri, uint32_t port)
-{
-  struct qmp_uri *u = hv_alloc (h, sizeof *u);
-  uint64_t secret[2];
-  if (u == NULL || qmp_uri_parse (uri, u, NULL) < 0)
-    return NULL;
-  if (u->path != NULL)
-    return hv_strdup (h, uri);
-  if (getrandom (secret, sizeof secret, 0) != (ssize_t) sizeof secret)
-    return NULL;
-  int v6 = strchr (u->host, ':') != NULL;
-  return hv_printf (h, "tcp:%s%s%s:%u/%016llx%016llx", v6 ? "[" : "", u->host, v6 ? "]" : "", port, (unsigned long long) secret[0],
-                    (unsigned long long) secret[1]);
-}
-
-static int
-arrive_check (struct qmp *q, const struct hv_migrate_in_args *a, struct hv_err *err)
-{
-  struct qmp_vm *vm = qmp_vm_find (q, a->vm, NULL);
-  int r = qmp_define_check (q, a->vm, &a->machine, err);
-  if (r == 0 && vm != NULL)
-    r = qmp_pending_settle (vm, err);
-  if (r < 0 || vm == NULL)
-    return r;
-  if (vm->launched || qmp_vm_alive (vm) || (vm->state != HV_VM_STOPPED && vm->state != HV_VM_CRASHED))
-    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
-  if (strcasecmp (vm->uuid, a->machine.uuid) != 0)
-    return hv_err_set (err, HV_E_ALREADY_EXISTS, "VM '%s' is defined already, as machine %s", vm->name, vm->uuid);
-  return 0;
-}
-
-/* The VM, defined by us if it is not. */
-static struct qmp_vm *
-arrive_define (struct qmp *q, const char *name, const struct hv_machine *m, int *ret_made, struct hv_err *err)
-{
-  struct qmp_vm *vm = qmp_vm_find (q, name, NULL);
-  *ret_made = vm == NULL;
-  if (vm == NULL)
-    vm = qmp_vm_new (q, name, err);
-  else
-    return qmp_vm_ref (vm);
-  if (vm == NULL)
-    return NULL;
-  if (qmp_vm_set_machine (vm, m, err) == 0 && qmp_text_set (&vm->reason, "defined") == 0)
-    return qmp_vm_ref (vm);
-  qmp_vm_remove (vm);
-  return NULL;
-}
-
-struct arrival {
-  struct qmp_vm *vm;
-  struct hv_machine machine;
-  const char *uri; /* what is answered */
-  struct incoming *in;
-  int fd, made;
-};
-
-static void
-arrival_cleanup (struct arrival *x)
-{
-  if (x->fd >= 0)
-    (void) close (x->fd);
-  if (x->in != NULL)
-    incoming_unref (x->in);
-  qmp_vm_unref (x->vm);
-}
-
-/* A socket file is only made when the record knows of it, a TCP port only known when it is open. */
-static int
-arrive_address (struct qmp *q, struct arrival *x, const char *uri, struct hv_err *err)
-{
-  struct qmp_uri *u = hv_alloc (q->host, sizeof *u);
-  struct stat st;
-  uint32_t port = 0;
-  int r = u != NULL ? qmp_uri_parse (uri, u, err) : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  if (r == 0 && u->path != NULL && lstat (u->path, &st) == 0)
-    return hv_err_set (err, HV_E_ALREADY_EXISTS, "'%s' is there already", u->path);
-  if (r == 0 && u->path == NULL)
-    r = qmp_peer_listen (q->host, uri, 0, &x->fd, &port, err);
-  if (r < 0)
-    return r;
-  x->uri = answer_uri (q->host, uri, port);
-  return x->uri != NULL ? 0 : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-}
-
-static int
-arrive_listen (struct arrival *x, struct hv_err *err)
-{
-  struct hv_host *h = x->vm->qmp->host;
-  struct qmp_pending p;
-  uint32_t port;
-  int r = x->fd >= 0 ? 0 : qmp_peer_listen (h, x->uri, 0, &x->fd, &port, err);
-  hv_step (h, "incoming.listen");
-  if (r == 0)
-    x->in = incoming_new (x->vm, HV_STEAL_FD (x->fd), x->uri, err);
-  if (r == 0)
-    return x->in != NULL ? 0 : HV_E_RESOURCE_EXHAUSTED;
-  if (qmp_pending_get (x->vm, "migrate_in", &p)) { /* whose it is that is there now, we do not know */
-    p.uri = NULL;
-    p.has.uri = 0;
-    (void) qmp_kept_set (h, &x->vm->pending, &qmp_pending_record, &p, NULL);
-  }
-  return r;
-}
-
-static int
-arrive_launch (struct arrival *x, struct hv_err *err)
-{
-  const struct qmp_launch how
-      = { .op = "migrate_in", .machine = x->made ? NULL : &x->machine, .incoming = 1, .run_reason = "migrated" };
-  struct hv_host *h = x->vm->qmp->host;
-  int r = arrive_listen (x, err);
-  if (r == 0)
-    r = qmp_launch (x->vm, &how, err);
-  if (r < 0)
-    return r;
-  if (hv_go (h, "incoming", incoming_run, x->in) < 0)
-    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  x->in = NULL; /* the coroutine's now */
-  return 0;
-}
-
-static int
-arrive_run (struct arrival *x, struct hv_err *err)
-{
-  struct qmp_vm *vm = x->vm;
-  struct qmp_pending p = { .op = "migrate_in" };
-  HV_SET (&p, uri, x->uri);
-  HV_SET (&p, made, (uint8_t) x->made);
-  int r = qmp_pending_enter (vm, &p, err);
-  if (r < 0) {
-    if (x->made)
-      qmp_vm_remove (vm);
-    return r;
-  }
-  hv_step (vm->qmp->host, "incoming.recorded");
-  if (x->made)
-    qmp_announce (vm, "defined", 0);
-  r = arrive_launch (x, err);
-  if (r < 0) {
-    incoming_end (vm, "migrate_in failed");
-    qmp_pending_leave (vm, r);
-  }
-  return r;
-}
-
-int
-qmp_migrate_in (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
-{
-  struct qmp *q = self;
-  const struct hv_migrate_in_args *a = args;
-  struct hv_migrate_in_result *ret = result;
-  HV_CLEAN (arrival) struct arrival x = { .machine = a->machine, .fd = -1 };
-  (void) call;
-  int r = arrive_check (q, a, err);
-  if (r == 0)
-    r = arrive_address (q, &x, a->uri, err);
-  if (r == 0) {
-    qmp_define_pin (q, &x.machine);
-    x.vm = arrive_define (q, a->vm, &x.machine, &x.made, err);
-    r = x.vm != NULL ? arrive_run (&x, err) : HV_E_RESOURCE_EXHAUSTED;
-  }
-  if (r < 0)
-    return hv_err_wrap (err, r, "wait for VM '%s' at '%s'", a->vm, a->uri);
-  ret->uri = x.uri;
-  return 0;
 }
 
 /* --- after an interruption --- */
@@ -607,7 +421,7 @@ qmp_incoming_resolve (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_
     r = qmp_peer_listen (h, p->uri, 1, &fd, &port, err);
   if (r < 0)
     return r;
-  HV_CLEAN (incoming) struct incoming *in = incoming_new (vm, fd, p->uri, err);
+  HV_CLEAN (qmp_incoming) struct qmp_incoming *in = qmp_incoming_new (vm, fd, p->uri, err);
   if (in == NULL)
     return HV_E_RESOURCE_EXHAUSTED;
   in->streaming = t.phase != QMP_TRANSFER_NONE;

@@ -269,9 +269,9 @@ HV_VERB (save, "save", HV_PROGRESS, &hv_save_args_record, &hv_vm_record, HV_OPER
 HV_VERB (restore, "restore", HV_PROGRESS, &hv_restore_args_record, &hv_vm_record, HV_OPERATOR, HV_LANE_MUTATE, "vm", 3600000,
          &cli_restored, "Go on from a file that save wrote");
 HV_VERB (migrate, "migrate", HV_PROGRESS, &hv_migrate_args_record, &hv_migrate_result_record, HV_OPERATOR, HV_LANE_MUTATE, "vm",
-         86400000, &cli_vm, "Move a running VM to where migrate_in waits");
+         86400000, &cli_vm, "Move a running VM to where migrate_in waits; it runs on here unless it answers that it has moved");
 HV_VERB (migrate_in, "migrate_in", 0, &hv_migrate_in_args_record, &hv_migrate_in_result_record, HV_OPERATOR, HV_LANE_MUTATE, "vm",
-         60000, &cli_vm, "Wait for a VM that migrates here");
+         60000, &cli_vm, "Wait for a VM that migrates here; defined if it is not, and then undefined again if it does not come");
 HV_VERB (dump_memory, "dump_memory", HV_PROGRESS, &hv_dump_memory_args_record, NULL, HV_ADMIN, HV_LANE_MUTATE, "vm", 3600000,
          &cli_dumped, "Write the guest's memory to a file, for debugging");
 HV_VERB (console, "console", 0, &hv_console_args_record, &hv_stream_answer_record, HV_OPERATOR, HV_LANE_NONE, "vm", 0, &cli_console,
