@@ -142,11 +142,11 @@ static json_t *
 blocks_query (struct qmp_vm *vm)
 {
   HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->qmp->host);
-  json_t *list = NULL;
+  HV_CLEAN (json) json_t *list = NULL;
   if (vm->pidfd < 0 || vm->misses > 0 || vm->state == HV_VM_UNREACHABLE
       || qmp_control_ask (vm, "query-block", NULL, ANSWER_MS, &list, err) < 0)
     return NULL;
-  return list;
+  return json_is_array (list) ? HV_STEAL (list) : NULL;
 }
 
 int

@@ -96,7 +96,7 @@ blocks_done (void *arg, const struct qmp_reply *reply)
   struct qmp_vm *vm = arg;
   vm->sample.block_asked = 0;
   vm->sample.lags = 0;
-  if (reply != NULL && reply->ret != NULL)
+  if (reply != NULL && json_is_array (reply->ret)) /* anything else says nothing: what was heard before stands */
     blocks_take (vm, reply->ret);
   if (vm->qmp->sampling > 0)
     vm->qmp->host->api->cond_wake (vm->qmp->host, vm->qmp->sampled);

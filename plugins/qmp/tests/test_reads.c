@@ -163,6 +163,38 @@ test_never_answered (void **state)
   end (&x, 1);
 }
 
+/* Refused, or of another shape than it should have: no figures, and none lost. */
+static void
+test_no_figures (void **state)
+{
+  static const char *const modes[] = { "odd:query-blockstats odd:qom-get odd:query-balloon odd:query-block",
+                                       "error:query-blockstats error:qom-get error:query-balloon error:query-block" };
+  struct fixture x;
+  uint64_t ms;
+  (void) state;
+  for (size_t i = 0; i < 2; i++) {
+    begin (&x, 1);
+    peer_mode (x.dir, modes[i]);
+    do_fail (x.f, "block_stats", "{\"vm\":\"a\"}", HV_E_UNAVAILABLE, "never read");
+    json_t *j = ok (x.f, "memory_stats", "{\"vm\":\"a\"}");
+    assert_null (json_object_get (j, "guest_total_bytes"));
+    assert_null (json_object_get (j, "balloon_bytes"));
+    assert_int_equal (qmp_json_int (j, "size_bytes", 0), 64 << 20);
+    json_decref (j);
+    j = ok (x.f, "block_info", "{\"vm\":\"a\"}");
+    assert_string_equal (qmp_json_str (j, "source", ""), "stored");
+    assert_int_equal (qmp_json_int (json_array_get (json_object_get (j, "items"), 0), "virtual_size_bytes", 0), 1 << 20);
+    json_decref (j);
+    peer_mode (x.dir, "");
+    do_ok (x.f, "block_stats", "{\"vm\":\"a\"}");
+    peer_mode (x.dir, modes[i]);
+    json_t *rows = stats (&x, "{}", &ms);
+    assert_int_equal (read_bytes (row_of (rows, "a")), 4096);
+    json_decref (rows);
+    end (&x, 1);
+  }
+}
+
 /* Whoever accepts old figures gets them without a question: this machine would die of one. */
 static void
 test_old_enough (void **state)
@@ -362,7 +394,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (test_stopped_dead),      cmocka_unit_test (test_never_answered), cmocka_unit_test (test_old_enough),
     cmocka_unit_test (test_block_figures),     cmocka_unit_test (test_memory_figures), cmocka_unit_test (test_failures),
-    cmocka_unit_test (test_failure_unwatched), cmocka_unit_test (test_odd_devices),
+    cmocka_unit_test (test_failure_unwatched), cmocka_unit_test (test_odd_devices),    cmocka_unit_test (test_no_figures),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);
 }
