@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A real guest that moves between two daemons on this machine and into a file and back, and never notices: what it counts in its memory goes on."""
 import os
+import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
@@ -24,7 +27,10 @@ class WithGuest(unittest.TestCase):
 
     def setUp(self):
         self.d = self.daemon()
-        self.g = Guest(self.d, "a", rpc=self.d.rpc(timeout=120))
+        # storage that both nodes reach, and that is neither's
+        storage = pathlib.Path(tempfile.mkdtemp(prefix="hvkit-shared-"))
+        self.addCleanup(shutil.rmtree, storage, ignore_errors=True)
+        self.g = Guest(self.d, "a", rpc=self.d.rpc(timeout=120), directory=storage)
         self.host = "hv-" + os.urandom(4).hex()
         self.g.copy_image()
         subprocess.run([str(TOP / "tests/guest/set-hostname"), str(self.g.root), self.host], check=True)
