@@ -115,9 +115,10 @@ logd_file_write (struct logd_file *f, const void *data, size_t size)
     if (f->size >= f->cap)
       file_rotate (f);
     size_t room = f->size < f->cap ? (size_t) (f->cap - f->size) : 0, n = size < room ? size : room;
-    if (n == 0)
-      n = size; /* no new file could be begun: what cannot be written is lost below */
-    size_t done = file_say_gap (f) == 0 ? file_put (f, at, n) : 0;
+    if (n == 0 && f->errnum == 0)
+      f->errnum = EEXIST; /* the old ones cannot be put aside: the cap stands all the same */
+    size_t done = n > 0 && file_say_gap (f) == 0 ? file_put (f, at, n) : 0;
+    n = n > 0 ? n : size;
     if (done < n) {
       file_lose (f, size - done);
       return;

@@ -10,9 +10,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -236,6 +237,24 @@ answer_send (int fd, int code, int pass)
   (void) sendmsg (fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* The one descriptor that a request may bring; more than one are closed, all of them. */
+static int
+descriptor_take (struct msghdr *msg)
+{
+  int fds[2] = { -1, -1 };
+  struct cmsghdr *c = CMSG_FIRSTHDR (msg);
+  if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+    return -1;
+  size_t n = (c->cmsg_len - CMSG_LEN (0)) / sizeof (int);
+  memcpy (fds, CMSG_DATA (c), (n < 2 ? n : 2) * sizeof (int));
+  if (n == 1)
+    return fds[0];
+  for (size_t i = 0; i < 2; i++)
+    if (fds[i] >= 0)
+      (void) close (fds[i]);
+  return -1;
+}
+
 static void
 client_ready (struct watched *w)
 {
@@ -253,9 +272,7 @@ client_ready (struct watched *w)
       unwatch (w);
     return;
   }
-  struct cmsghdr *c = CMSG_FIRSTHDR (&msg);
-  if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN (sizeof (int)))
-    memcpy (&fd, CMSG_DATA (c), sizeof fd);
+  fd = descriptor_take (&msg);
   int code = request_run (&q, n, fd, &pass);
   answer_send (w->fd, code, pass);
   if (pass >= 0)
@@ -269,6 +286,8 @@ listener_ready (void)
   struct ucred peer;
   socklen_t n = sizeof peer;
   int fd = accept4 (d.listener, NULL, NULL, SOCK_CLOEXEC);
+  if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+    (void) usleep (1000); /* it stays ready; logs have to go on */
   if (fd < 0)
     return;
   int known = getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 && (peer.uid == 0 || peer.uid == getuid ());
@@ -367,9 +386,14 @@ main (int argc, char **argv)
       socket_path = argv[i + 1];
     else if (strcmp (argv[i], "--root") == 0)
       d.root = argv[i + 1];
-  if (socket_path == NULL || d.root == NULL || argc != 5) {
-    (void) fprintf (stderr, "usage: hvkit-logd --socket PATH --root DIR\n");
+  if (socket_path == NULL || d.root == NULL || d.root[0] != '/' || d.root[strlen (d.root) - 1] == '/' || argc != 5) {
+    (void) fprintf (stderr, "usage: hvkit-logd --socket PATH --root DIR (absolute, without a slash at its end)\n");
     return 2;
+  }
+  struct rlimit files;
+  if (getrlimit (RLIMIT_NOFILE, &files) == 0) { /* three per log */
+    files.rlim_cur = files.rlim_max;
+    (void) setrlimit (RLIMIT_NOFILE, &files);
   }
   int signals = signals_open ();
   d.listener = listen_at (socket_path);

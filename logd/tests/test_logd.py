@@ -117,6 +117,30 @@ class Logd(unittest.TestCase):
         self.assertRegex(text, r"\[hvkit-logd: \d+ bytes lost: No space left on device\]\nagain\n$")
         os.close(fd)
 
+    def test_the_cap_stands_when_nothing_can_be_put_aside(self):
+        (self.root / "a.log.0").mkdir()
+        (self.root / "a.log.0/x").touch()
+        fd = self.open("a.log", cap=1000, keep=1)
+        os.write(fd, b"x" * 5000)
+        self.sync("a.log")
+        self.assertEqual((self.root / "a.log").stat().st_size, 1000)
+        self.assertEqual(self.ask(STATUS)[2]["lost"], 4000)
+        os.close(fd)
+
+    def test_more_descriptors_than_one_are_nobodys(self):
+        def count():
+            return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        self.ask(STATUS)  # it has accepted us
+        before = count()
+        r, w = os.pipe()
+        data = struct.pack(REQUEST, 1, STATUS, 1, 1, 0, b"")
+        for _ in range(5):
+            self.s.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [r, w]))])
+            self.s.recv(4096)
+        self.assertEqual(count(), before)
+        os.close(r)
+        os.close(w)
+
     def test_refuses(self):
         outside = self.dir / "outside.log"
         link = self.root / "link"

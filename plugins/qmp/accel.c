@@ -14,18 +14,22 @@
 
 #define PROBE_MS 5000u
 
-static char *
-probe_path (const struct qmp *q)
+char *
+qmp_program_beside (const char *name)
 {
   Dl_info info;
   char *path = NULL;
-  if (HV_HAS (q->config, kvm_probe))
-    return strdup (q->config->kvm_probe);
   if (dladdr ((const void *) (uintptr_t) &qmp_plugin, &info) == 0 || info.dli_fname == NULL)
     return NULL;
   const char *slash = strrchr (info.dli_fname, '/');
   int n = slash != NULL ? (int) (slash - info.dli_fname) : 1;
-  return asprintf (&path, "%.*s/hvkit-kvm-probe", n, slash != NULL ? info.dli_fname : ".") < 0 ? NULL : path;
+  return asprintf (&path, "%.*s/%s", n, slash != NULL ? info.dli_fname : ".", name) < 0 ? NULL : path;
+}
+
+static char *
+probe_path (const struct qmp *q)
+{
+  return HV_HAS (q->config, kvm_probe) ? strdup (q->config->kvm_probe) : qmp_program_beside ("hvkit-kvm-probe");
 }
 
 /* Its one line of output, at most; until it ends or the time is up. */

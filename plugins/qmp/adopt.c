@@ -164,6 +164,7 @@ adopt_state (struct qmp_vm *vm, struct hv_err *err)
   HV_SET (&e, gap, 1);
   (void) hv_publish (vm->qmp->host, "control", &e, NULL);
   qmp_status_apply (vm, word);
+  qmp_logs_adopt (vm);
   r = qmp_devices_reconcile (vm, err);
   if (r == 0)
     r = qmp_record_save (vm, err);

@@ -89,6 +89,9 @@ qmp_fd_plan_make (const struct hv_machine *m, struct qmp_fd_plan *ret)
     p.serial = next++;
     p.serial_log = next++;
   }
+  p.firmware_log = next++;
+  if (strcmp (m->firmware, "efi") == 0)
+    p.nvram = next++;
   for (uint32_t i = 0; i < m->nics.count; i++)
     taps += m->nics.items[i].queues;
   p.first_tap = taps > 0 ? next : 0;
@@ -228,6 +231,12 @@ argv_processor (const struct hv_machine *m, const struct qmp_argv_how *how, stru
                  room != NULL ? room : "", sockets, m->cpu.cores, m->cpu.threads);
 }
 
+static int
+is_efi (const struct hv_machine *m)
+{
+  return strcmp (m->firmware, "efi") == 0;
+}
+
 static void
 argv_head (const struct hv_machine *m, const struct qmp_argv_how *how, struct qmp_argv *a)
 {
@@ -236,7 +245,8 @@ argv_head (const struct hv_machine *m, const struct qmp_argv_how *how, struct qm
   qmp_argv_addf (a, "guest=%s,debug-threads=on", m->name);
   qmp_argv_add (a, "-S");
   qmp_argv_add (a, "-machine");
-  qmp_argv_addf (a, "%s,usb=off,dump-guest-core=off,memory-backend=pc.ram%s", m->machine, m->acpi ? "" : ",acpi=off");
+  qmp_argv_addf (a, "%s,usb=off,dump-guest-core=off,memory-backend=pc.ram%s%s", m->machine, m->acpi ? "" : ",acpi=off",
+                 is_efi (m) ? ",pflash0=pflash0,pflash1=pflash1" : "");
   argv_processor (m, how, a);
   argv_pair (a, "-uuid", m->uuid);
   argv_smbios (m, a);
@@ -253,6 +263,37 @@ argv_chardev (struct qmp_argv *a, const char *id, uint32_t fd, uint32_t log_fd)
     qmp_argv_addf (a, "socket,id=%s,fd=%d,server=on,wait=off,logfile=/dev/fdset/1,logappend=on", id, (int) n);
   else
     qmp_argv_addf (a, "socket,id=%s,fd=%d,server=on,wait=off", id, (int) n);
+}
+
+static void
+argv_fdset (struct qmp_argv *a, uint32_t fd, int set, const char *what)
+{
+  qmp_argv_add (a, "-add-fd");
+  qmp_argv_addf (a, "fd=%" PRIu32 ",set=%d,opaque=%s", fd, set, what);
+}
+
+/* What the firmware has to say goes into a log. EFI keeps its variables in a file of the machine's own. */
+static void
+argv_firmware (const struct hv_machine *m, const struct qmp_argv_how *how, const struct qmp_fd_plan *fds, struct qmp_argv *a)
+{
+  argv_fdset (a, fds->firmware_log, QMP_SET_FIRMWARE_LOG, "firmware-log");
+  argv_pair (a, "-chardev", "file,id=firmware-log,path=/dev/fdset/2,append=on");
+  qmp_argv_json (a, "-device", json_pack ("{s:s, s:i, s:s}", "driver", "isa-debugcon", "iobase", 0x402, "chardev", "firmware-log"));
+  if (!is_efi (m))
+    return;
+  argv_fdset (a, fds->nvram, QMP_SET_NVRAM, "nvram");
+  qmp_argv_json (a, "-blockdev",
+                 json_pack ("{s:s, s:s, s:s, s:b, s:s}", "driver", "file", "filename", how->efi_code, "node-name", "pflash0-file",
+                            "auto-read-only", 1, "discard", "unmap"));
+  qmp_argv_json (
+      a, "-blockdev",
+      json_pack ("{s:s, s:b, s:s, s:s}", "node-name", "pflash0", "read-only", 1, "driver", "raw", "file", "pflash0-file"));
+  qmp_argv_json (a, "-blockdev",
+                 json_pack ("{s:s, s:s, s:s, s:b, s:b}", "driver", "file", "filename", "/dev/fdset/3", "node-name", "pflash1-file",
+                            "read-only", 0, "auto-read-only", 0));
+  qmp_argv_json (
+      a, "-blockdev",
+      json_pack ("{s:s, s:b, s:s, s:s}", "node-name", "pflash1", "read-only", 0, "driver", "raw", "file", "pflash1-file"));
 }
 
 static void
@@ -352,8 +393,7 @@ static void
 argv_consoles (const struct hv_machine *m, const struct qmp_fd_plan *fds, struct qmp_argv *a)
 {
   if (m->serial) {
-    qmp_argv_add (a, "-add-fd");
-    qmp_argv_addf (a, "fd=%" PRIu32 ",set=1,opaque=serial-log", fds->serial_log);
+    argv_fdset (a, fds->serial_log, QMP_SET_SERIAL_LOG, "serial-log");
     argv_chardev (a, "serial0-socket", fds->serial, fds->serial_log);
     qmp_argv_json (
         a, "-device",
@@ -444,6 +484,7 @@ qmp_argv_make (const struct hv_machine *m, const struct qmp_argv_how *how, struc
   qmp_fd_plan_make (m, &fds);
   argv_head (m, how, &a);
   argv_monitor (m, &fds, &a);
+  argv_firmware (m, how, &fds, &a);
   argv_ports (m, &a);
   argv_nics (m, &fds, &pci, &a);
   argv_controllers (m, &pci, &a);

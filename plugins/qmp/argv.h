@@ -18,9 +18,13 @@ void qmp_argv_json (struct qmp_argv *, const char *option, json_t *); /* takes t
 void qmp_argv_clear (struct qmp_argv *);
 #define qmp_argv_cleanup qmp_argv_clear
 
+/* The fdsets of those among them that are opened by a path. */
+#define QMP_SET_SERIAL_LOG   1
+#define QMP_SET_FIRMWARE_LOG 2
+#define QMP_SET_NVRAM        3
 /* Descriptors QEMU inherits, in this order from 3 on. A number of 0 means there is none. */
 struct qmp_fd_plan {
-  uint32_t monitor, agent, serial, serial_log, first_tap, count;
+  uint32_t monitor, agent, serial, serial_log, firmware_log, nvram, first_tap, count;
 };
 void qmp_fd_plan_make (const struct hv_machine *, struct qmp_fd_plan *ret);
 
@@ -30,6 +34,7 @@ struct qmp_argv_how {
   const char *accel;               /* kvm or tcg */
   const char *vnc_path;            /* NULL without graphics */
   uint32_t tb_size_mib;            /* translation buffer under tcg */
+  const char *efi_code;            /* firmware efi: its read-only part */
   const uint8_t *direct;           /* per disk: the file system takes O_DIRECT; decides cache auto */
   const struct qmp_places *places; /* of a machine that is put together again; NULL: in order */
 };

@@ -42,10 +42,9 @@ check_platform (const struct hv_machine *m, struct hv_err *err)
     return refuse (err, HV_E_UNIMPLEMENTED, "machine.machine", m->machine, "this backend knows q35 and its versions");
   if (!is_plain (m->machine, "._-"))
     return refuse (err, HV_E_INVALID_ARGUMENT, "machine.machine", m->machine, "not the name of a machine type");
-  if (strcmp (m->firmware, "efi") == 0)
-    return refuse (err, HV_E_UNIMPLEMENTED, "machine.firmware", m->firmware,
-                   "this backend has no store for EFI variables yet; use bios");
-  if (strcmp (m->firmware, "bios") != 0)
+  if (strcmp (m->firmware, "efi-secure") == 0)
+    return refuse (err, HV_E_UNIMPLEMENTED, "machine.firmware", m->firmware, "this backend has no secure boot yet; use efi");
+  if (strcmp (m->firmware, "bios") != 0 && strcmp (m->firmware, "efi") != 0)
     return refuse (err, HV_E_INVALID_ARGUMENT, "machine.firmware", m->firmware, "one of bios, efi");
   return 0;
 }

@@ -11,7 +11,6 @@
 #include <sys/un.h>
 
 static const char *const sockets[] = { "monitor.sock", "agent.sock", "serial.sock", "vnc/vnc.sock" };
-static const char *const logs[] = { "qemu.log", "serial.log" };
 #define COUNT(a) (sizeof (a) / sizeof (a)[0])
 
 char *
@@ -49,6 +48,21 @@ qmp_paths_make (struct qmp_vm *vm, uint32_t uid, struct hv_err *err)
   return r == 0 ? make_dir (vnc, 0700, uid, err) : r;
 }
 
+/* A log and the older ones beside it, however many were kept. */
+static void
+log_remove (struct qmp_vm *vm, const char *name)
+{
+  HV_CLEAN (hv_free) char *path = qmp_path (vm, name);
+  if (path == NULL)
+    return;
+  (void) unlink (path);
+  for (unsigned i = 0; i < 16; i++) {
+    HV_CLEAN (hv_free) char *old = NULL;
+    if (asprintf (&old, "%s.%u", path, i) < 0 || unlink (old) < 0)
+      return;
+  }
+}
+
 void
 qmp_paths_remove (struct qmp_vm *vm, int keep_logs)
 {
@@ -58,11 +72,8 @@ qmp_paths_remove (struct qmp_vm *vm, int keep_logs)
     if (p != NULL)
       (void) unlink (p);
   }
-  for (size_t i = 0; i < COUNT (logs) && !keep_logs; i++) {
-    HV_CLEAN (hv_free) char *p = qmp_path (vm, logs[i]);
-    if (p != NULL)
-      (void) unlink (p);
-  }
+  for (uint32_t i = 0; i < QMP_LOGS && !keep_logs; i++)
+    log_remove (vm, qmp_log_names[i]);
   if (vnc != NULL)
     (void) rmdir (vnc);
   if (dir != NULL && !keep_logs)
@@ -115,16 +126,6 @@ qmp_connect (const char *path, struct hv_err *err)
 
 /* --- logs --- */
 
-int
-qmp_log_open (struct qmp_vm *vm, const char *name, struct hv_err *err)
-{
-  HV_CLEAN (hv_free) char *path = qmp_path (vm, name);
-  if (path == NULL)
-    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  int fd = open (path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-  return fd >= 0 ? fd : hv_err_sys (err, errno, "open log '%s'", path);
-}
-
 /* The last `lines` lines. The text may come from the guest: it is made printable. */
 char *
 qmp_log_tail (struct qmp_vm *vm, const char *name, uint32_t lines)
@@ -151,27 +152,4 @@ qmp_log_tail (struct qmp_vm *vm, const char *name, uint32_t lines)
     else if ((unsigned char) *at < 0x20 || (unsigned char) *at >= 0x7f)
       *at = '?';
   return strdup (begin);
-}
-
-/* The last quarter moves to the front. QEMU appends, so it goes on behind it; what it writes meanwhile may be lost. */
-static void
-log_trim (int fd, off_t size, uint64_t cap)
-{
-  size_t keep = (size_t) (cap / 4);
-  HV_CLEAN (hv_free) char *buf = malloc (keep);
-  ssize_t n = buf != NULL ? pread (fd, buf, keep, size - (off_t) keep) : 0;
-  if (ftruncate (fd, 0) == 0 && n > 0)
-    (void) !write (fd, buf, (size_t) n);
-}
-
-void
-qmp_logs_trim (struct qmp_vm *vm)
-{
-  struct stat st;
-  for (size_t i = 0; i < COUNT (logs); i++) {
-    HV_CLEAN (hv_free) char *path = qmp_path (vm, logs[i]);
-    HV_CLEAN (hv_fd) int fd = path != NULL ? open (path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW) : -1;
-    if (fd >= 0 && fstat (fd, &st) == 0 && S_ISREG (st.st_mode) && (uint64_t) st.st_size > vm->qmp->config->log_bytes)
-      log_trim (fd, st.st_size, vm->qmp->config->log_bytes);
-  }
 }

@@ -20,7 +20,6 @@ qmp_tick (void *self, void *arg)
     if (vm->pidfd < 0)
       continue;
     qmp_control_heartbeat (vm);
-    qmp_logs_trim (vm);
   }
 }
 
@@ -36,6 +35,9 @@ qmp_stop_instance (void *self)
     qmp_vm_remove (q->vms[q->vm_count - 1]);
   }
   free (q->vms);
+  qmp_logs_close (q);
+  if (q->logd_pidfd >= 0)
+    (void) close (q->logd_pidfd);
   q->host->api->cond_free (q->host, q->changed);
   q->host->api->cond_free (q->host, q->sampled);
   for (uint32_t i = 0; q->machines != NULL && q->machines[i] != NULL; i++)
@@ -56,7 +58,7 @@ qmp_start_instance (struct hv_host *host, const void *config, void **ret_self, s
   if (q == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   *ret_self = q;
-  *q = (struct qmp){ .host = host, .config = config };
+  *q = (struct qmp){ .host = host, .config = config, .logd_fd = -1, .logd_pidfd = -1 };
   q->changed = host->api->cond_new (host);
   q->sampled = host->api->cond_new (host);
   q->tick = host->api->timer_new (host, qmp_tick, q);

@@ -34,7 +34,14 @@ extern const char *const qmp_accel_words[];
      .max = 600000) \
   F (T, U32, _, adopt_ms, 0, "how long a restart waits for running VMs to answer", .unit = "ms", .def = "5000", .umin = 10, \
      .max = 60000) \
-  F (T, U64, _, log_bytes, 0, "a log of a VM is cut back when it is longer", .unit = "bytes", .def = "4194304", .umin = 65536, \
+  F (T, STR, _, efi_code, HV_PATH, "EFI firmware, the read-only part", .def = "/usr/share/OVMF/OVMF_CODE_4M.fd", .max = 4096) \
+  F (T, STR, _, efi_vars, HV_PATH, "EFI variables that a machine begins with", .def = "/usr/share/OVMF/OVMF_VARS_4M.fd", \
+     .max = 4096) \
+  F (T, STR, _, logd, HV_PATH, "program that keeps the logs; absent: hvkit-logd beside the plugin", .max = 4096) \
+  F (T, STR, _, logd_socket, HV_PATH, "where it listens; absent: beside this instance's run directory, for all instances", \
+     .max = 100) \
+  F (T, U32, _, log_keep, 0, "older logs that are kept beside one", .def = "2", .max = 16) \
+  F (T, U64, _, log_bytes, 0, "a log of a VM is put aside when it is as long", .unit = "bytes", .def = "4194304", .umin = 65536, \
      .max = 1073741824)
 HV_RECORD_STRUCT (qmp_config, QMP_CONFIG);
 
@@ -89,12 +96,21 @@ HV_RECORD_STRUCT (qmp_pending, QMP_PENDING);
   F (T, U32, _, pid, 0, "process") \
   F (T, U64, _, start_ticks, 0, "its start time, from /proc") \
   F (T, STR, _, accel, 0, "kvm or tcg") \
+  F (T, U64, _, qemu_log, 0, "inode of its pipe") \
+  F (T, U64, _, serial_log, 0, "inode of its pipe") \
+  F (T, U64, _, firmware_log, 0, "inode of its pipe") \
   F (T, REC, hv_machine, live, 0, "the machine as it runs, where that is not the definition") \
   F (T, REC, qmp_pending, pending, 0, "an operation that is under way") \
   F (T, REC, qmp_snapshots, snapshots, 0, "its snapshots")
 HV_RECORD_STRUCT (qmp_document, QMP_DOCUMENT);
 
 struct qmp;
+
+#define QMP_LOGS         3u
+#define QMP_LOG_QEMU     0u
+#define QMP_LOG_SERIAL   1u
+#define QMP_LOG_FIRMWARE 2u
+extern const char *const qmp_log_names[QMP_LOGS];
 
 /* Figures that only QEMU has, with the time they were heard (monotonic ms, 0: never). */
 struct qmp_sample_block {
@@ -188,6 +204,7 @@ struct qmp_vm {
   uint8_t agent_busy;
   struct qmp_codec codec;
 
+  uint64_t log_pipes[QMP_LOGS]; /* inodes; 0: none */
   struct qmp_sample sample;
   struct qmp_disk_fault *faults;
   uint32_t fault_count;
@@ -205,6 +222,9 @@ struct qmp {
   uint32_t vm_count, vm_capacity;
   struct hv_timer *tick;
   struct hv_cond *changed, *sampled;
+  int logd_fd, logd_pidfd; /* the connection that tells whether it lives */
+  struct hv_watch *logd_watch;
+  uint8_t logd_starting;
   uint32_t adopting, sampling; /* how many are at it */
 
   /* the node */
@@ -293,12 +313,21 @@ int qmp_process_memory (int32_t pid, struct hv_memory_stats *ret);
 char *qmp_path (const struct qmp_vm *, const char *name); /* malloc'd; "" names the directory itself */
 int qmp_paths_make (struct qmp_vm *, uint32_t uid, struct hv_err *);
 void qmp_paths_remove (struct qmp_vm *, int keep_logs);
-int qmp_listen (const char *path, struct hv_err *);                    /* a listening socket, 0600 */
-int qmp_connect (const char *path, struct hv_err *);                   /* non-blocking */
-int qmp_log_open (struct qmp_vm *, const char *name, struct hv_err *); /* for writing at its end */
+int qmp_listen (const char *path, struct hv_err *);  /* a listening socket, 0600 */
+int qmp_connect (const char *path, struct hv_err *); /* non-blocking */
 char *qmp_log_tail (struct qmp_vm *, const char *name,
                     uint32_t lines); /* malloc'd, printable, joined by " | "; NULL when there is none */
-void qmp_logs_trim (struct qmp_vm *);
+
+/* --- nvram.c: EFI variables of a machine [coro] --- */
+int qmp_nvram_open (struct qmp_vm *, struct hv_err *); /* made from the template if it is not there; for reading and writing */
+void qmp_nvram_remove (struct qmp_vm *);
+
+/* --- logs.c: pipes to hvkit-logd [coro] --- */
+int qmp_logs_ready (struct qmp *, struct hv_err *);                /* it runs; started if need be */
+int qmp_log_open (struct qmp_vm *, uint32_t log, struct hv_err *); /* a pipe's write end, for QEMU */
+void qmp_log_sync (struct qmp_vm *, uint32_t log);                 /* what was written is in the file */
+void qmp_logs_adopt (struct qmp_vm *);                             /* whoever keeps logs now has this VM's */
+void qmp_logs_close (struct qmp *);
 
 /* --- control.c: a VM's monitor --- */
 int qmp_control_open (struct qmp_vm *, int fd, struct hv_err *); /* takes the socket */
@@ -338,8 +367,9 @@ int qmp_adopt_one (struct qmp_vm *, struct hv_err *);      /* [coro] */
 void qmp_adopt_later (struct qmp_vm *, uint32_t delay_ms); /* from a timer or a watch */
 
 /* --- node.c, accel.c: what can be run here --- */
-void qmp_node_begin (struct qmp *);                                                       /* starts finding out */
-int qmp_node_wait (struct qmp *, struct hv_err *);                                        /* [coro] until it is known */
+void qmp_node_begin (struct qmp *);                /* starts finding out */
+int qmp_node_wait (struct qmp *, struct hv_err *); /* [coro] until it is known */
+char *qmp_program_beside (const char *name);       /* in the plugin's directory; malloc'd, NULL when out of memory */
 int qmp_accel_try (struct qmp *, uint8_t *ret_works, char **ret_reason, struct hv_err *); /* [coro] */
 
 /* --- machine.c: a machine with a device more or less, in the memory of the current call --- */

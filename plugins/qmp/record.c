@@ -63,6 +63,9 @@ record_put (struct qmp_vm *vm, struct hv_err *err)
   HV_SET (&d, start_ticks, vm->start_ticks);
   if (vm->accel != NULL)
     HV_SET (&d, accel, vm->accel);
+  HV_SET (&d, qemu_log, vm->log_pipes[QMP_LOG_QEMU]);
+  HV_SET (&d, serial_log, vm->log_pipes[QMP_LOG_SERIAL]);
+  HV_SET (&d, firmware_log, vm->log_pipes[QMP_LOG_FIRMWARE]);
   (void) snprintf (key, sizeof key, KEY_PREFIX "%s", vm->name);
   return h->api->store_put (h, key, &qmp_document_record, &d, err);
 }
@@ -134,6 +137,9 @@ record_take (struct qmp_vm *vm, const struct qmp_document *d, struct hv_err *err
   vm->acknowledged = d->acknowledged;
   vm->pid = (int32_t) d->pid;
   vm->start_ticks = d->start_ticks;
+  vm->log_pipes[QMP_LOG_QEMU] = d->qemu_log;
+  vm->log_pipes[QMP_LOG_SERIAL] = d->serial_log;
+  vm->log_pipes[QMP_LOG_FIRMWARE] = d->firmware_log;
   if (vm->launched && (d->boot_id == NULL || strcmp (d->boot_id, h->api->info (h)->boot_id) != 0)) {
     /* the machine that ran it has gone through a reboot since */
     vm->launched = vm->acknowledged = 0;

@@ -69,14 +69,18 @@ launch_open (struct launch *l, struct hv_err *err)
   if (r == 0 && l->plan.serial > 0)
     r = launch_listen (l, "serial.sock", err);
   if (r == 0 && l->plan.serial_log > 0)
-    r = launch_keep_fd (l, qmp_log_open (l->vm, "serial.log", err));
+    r = launch_keep_fd (l, qmp_log_open (l->vm, QMP_LOG_SERIAL, err));
+  if (r == 0)
+    r = launch_keep_fd (l, qmp_log_open (l->vm, QMP_LOG_FIRMWARE, err));
+  if (r == 0 && l->plan.nvram > 0)
+    r = launch_keep_fd (l, qmp_nvram_open (l->vm, err));
   if (r == 0 && l->plan.first_tap > 0) {
     r = qmp_taps_open (q, &l->machine, l->fds + l->fd_count, err);
     if (r == 0)
       l->fd_count = l->plan.count;
   }
   if (r == 0)
-    l->log_fd = qmp_log_open (l->vm, "qemu.log", err);
+    l->log_fd = qmp_log_open (l->vm, QMP_LOG_QEMU, err);
   return l->log_fd < 0 && r == 0 ? l->log_fd : r;
 }
 
@@ -96,6 +100,7 @@ qmp_native_argv (struct qmp_vm *vm, const struct hv_machine *m, const struct qmp
                               .accel = q->accel,
                               .vnc_path = vnc,
                               .tb_size_mib = q->config->tb_size_mib,
+                              .efi_code = q->config->efi_code,
                               .direct = direct,
                               .places = places };
   return r == 0 ? qmp_argv_make (m, &how, ret, err) : r;

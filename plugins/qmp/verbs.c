@@ -133,8 +133,10 @@ qmp_undefine_vm (struct qmp_vm *vm, struct hv_err *err)
   if (r < 0)
     return r;
   hv_step (vm->qmp->host, "undefine.deleted");
-  if (vm->uuid != NULL)
+  if (vm->uuid != NULL) {
+    qmp_nvram_remove (vm);
     qmp_paths_remove (vm, 0);
+  }
   qmp_announce (vm, "undefined", 1);
   qmp_vm_remove (vm);
   return 0;

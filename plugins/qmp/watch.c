@@ -76,13 +76,28 @@ vm_exited (struct qmp_vm *vm)
   qmp_vm_wake (vm);
 }
 
+/* Its last words are still on their way into its log. */
+static void
+exit_run (void *self, void *arg)
+{
+  HV_CLEAN (qmp_vm) struct qmp_vm *vm = arg;
+  (void) self;
+  qmp_log_sync (vm, QMP_LOG_QEMU);
+  if (vm->exit_watch != NULL)
+    vm_exited (vm);
+}
+
 static void
 exit_ready (void *self, void *arg, uint32_t ready)
 {
+  struct qmp_vm *vm = arg;
   (void) self;
   (void) ready;
-  HV_CLEAN (qmp_vm) struct qmp_vm *vm = qmp_vm_ref (arg);
+  vm->qmp->host->api->watch_set (vm->qmp->host, vm->exit_watch, 0);
+  if (hv_go (vm->qmp->host, "exit", exit_run, qmp_vm_ref (vm)) == 0)
+    return;
   vm_exited (vm);
+  qmp_vm_unref (vm);
 }
 
 int
