@@ -272,13 +272,19 @@ argv_fdset (struct qmp_argv *a, uint32_t fd, int set, const char *what)
   qmp_argv_addf (a, "fd=%" PRIu32 ",set=%d,opaque=%s", fd, set, what);
 }
 
-/* What the firmware has to say goes into a log. EFI keeps its variables in a file of the machine's own. */
+/* What the firmware has to say goes into a log. */
 static void
-argv_firmware (const struct hv_machine *m, const struct qmp_argv_how *how, const struct qmp_fd_plan *fds, struct qmp_argv *a)
+argv_firmware_log (const struct qmp_fd_plan *fds, struct qmp_argv *a)
 {
   argv_fdset (a, fds->firmware_log, QMP_SET_FIRMWARE_LOG, "firmware-log");
   argv_pair (a, "-chardev", "file,id=firmware-log,path=/dev/fdset/2,append=on");
   qmp_argv_json (a, "-device", json_pack ("{s:s, s:i, s:s}", "driver", "isa-debugcon", "iobase", 0x402, "chardev", "firmware-log"));
+}
+
+/* EFI keeps its variables in a file of the machine's own. */
+static void
+argv_firmware (const struct hv_machine *m, const struct qmp_argv_how *how, const struct qmp_fd_plan *fds, struct qmp_argv *a)
+{
   if (!is_efi (m))
     return;
   argv_fdset (a, fds->nvram, QMP_SET_NVRAM, "nvram");
@@ -493,6 +499,7 @@ qmp_argv_make (const struct hv_machine *m, const struct qmp_argv_how *how, struc
   argv_inputs (m, &pci, &a);
   argv_graphics (m, how, &a);
   argv_small (m, &pci, &a);
+  argv_firmware_log (&fds, &a);
   argv_pair (&a, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
   argv_pair (&a, "-msg", "timestamp=on");
   if (a.failed) {

@@ -169,8 +169,8 @@ class Daemon:
         return pids
 
     def left_behind(self):
-        """Files under the run directory but directories, and processes: what should be nothing after a delete and a stop."""
-        files = [str(f) for f in self.run.rglob("*") if not f.is_dir()] if self.run.exists() else []
+        """Files under the run directory but directories and hvkit-logd's own, and processes: what should be nothing after a delete and a stop."""
+        files = [str(f) for f in self.run.rglob("*") if not f.is_dir() and not f.name.startswith("logd.sock")] if self.run.exists() else []
         return files + [f"process {p}" for p in self.machines()]
 
     def cleanup(self):

@@ -186,7 +186,7 @@ test_refusals (void **state)
     const char *args, *text;
     int code;
   } cases[] = {
-    { M (",\"firmware\":\"efi\""), "machine.firmware", HV_E_UNIMPLEMENTED },
+    { M (",\"firmware\":\"efi-secure\""), "machine.firmware", HV_E_UNIMPLEMENTED },
     { M (",\"arch\":\"arm64\""), "machine.arch", HV_E_UNIMPLEMENTED },
     { M (",\"machine\":\"microvm\""), "machine.machine", HV_E_UNIMPLEMENTED },
     { M (",\"machine\":\"pc-q35-7.2,accel=kvm\""), "machine.machine", HV_E_INVALID_ARGUMENT },

@@ -219,7 +219,10 @@ test_reference (void **state)
   }
   for (size_t i = 0; i < sizeof reference_devices / sizeof reference_devices[0]; i++)
     assert_object (argv, "-device", 10 + i, reference_devices[i]);
-  assert_null (value (argv, "-device", 10 + sizeof reference_devices / sizeof reference_devices[0]));
+  /* one more than libvirt's: the port that the firmware logs to */
+  assert_object (argv, "-device", 10 + sizeof reference_devices / sizeof reference_devices[0],
+                 "{\"driver\":\"isa-debugcon\",\"iobase\":1026}");
+  assert_null (value (argv, "-device", 11 + sizeof reference_devices / sizeof reference_devices[0]));
   for (size_t i = 0; i < sizeof reference_nodes / sizeof reference_nodes[0]; i++)
     assert_object (argv, "-blockdev", i, reference_nodes[i]);
   assert_null (value (argv, "-blockdev", sizeof reference_nodes / sizeof reference_nodes[0]));
@@ -259,9 +262,9 @@ test_every_option (void **state)
   assert_value (argv, "-display", "none");
   assert_value (argv, "-action", "watchdog=poweroff");
   assert_null (value (argv, "-vnc", 0));
-  assert_null (value (argv, "-chardev", 1)); /* the monitor only */
-  assert_object (argv, "-netdev", 0, "{\"type\":\"tap\",\"id\":\"host-net0\",\"fds\":\"4:5\"}");
-  assert_object (argv, "-netdev", 1, "{\"type\":\"tap\",\"id\":\"host-net1\",\"fd\":\"6\"}");
+  assert_null (value (argv, "-chardev", 2)); /* the monitor and the firmware's log only */
+  assert_object (argv, "-netdev", 0, "{\"type\":\"tap\",\"id\":\"host-net0\",\"fds\":\"5:6\"}");
+  assert_object (argv, "-netdev", 1, "{\"type\":\"tap\",\"id\":\"host-net1\",\"fd\":\"7\"}");
   assert_object (argv, "-object", 1, "{\"qom-type\":\"rng-builtin\"}");
   size_t first = 0;
   const char *text;
@@ -282,7 +285,7 @@ test_every_option (void **state)
   };
   for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++)
     assert_object (argv, "-device", first + i, devices[i]);
-  assert_null (value (argv, "-device", first + sizeof devices / sizeof devices[0]));
+  assert_null (value (argv, "-device", first + 1 + sizeof devices / sizeof devices[0])); /* behind the firmware's port */
   assert_object (argv, "-blockdev", 0, "{\"filename\":\"/a,b\\\"c\",\"cache\":{\"direct\":false,\"no-flush\":false}}");
   assert_object (argv, "-blockdev", 1, "{\"driver\":\"qcow2\",\"backing\":null,\"read-only\":false}"); /* nothing below: closed */
   assert_object (argv, "-blockdev", 3, "{\"driver\":\"raw\",\"read-only\":true,\"cache\":{\"direct\":false,\"no-flush\":false}}");
