@@ -121,10 +121,22 @@ ran_ms (const struct vmi_vm *v)
   return 0;
 }
 
+/* It goes on elsewhere, or in a file: another one of it would write to the same disks. */
+static int
+has_moved (const struct vmi_vm *v)
+{
+  return v->seen.reason != NULL && (strcmp (v->seen.reason, "migrated") == 0 || strcmp (v->seen.reason, "saved") == 0);
+}
+
 static int
 end_run (struct vmi_vm *v, struct hv_err *err)
 {
-  int orderly = is_orderly_end (v);
+  int moved = has_moved (v), orderly = moved || is_orderly_end (v);
+  int halted = moved ? vmi_halt (v, err) : 0;
+  if (halted < 0)
+    return halted;
+  if (moved)
+    v->run.cleaned = 1; /* its disks are needed still */
   const char *reason = v->seen.reason != NULL ? v->seen.reason : "gone", *detail = v->seen.detail;
   uint64_t ms = ran_ms (v);
   vmi_agent_forget (v);

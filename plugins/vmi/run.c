@@ -27,6 +27,12 @@ set_strategy (struct vmi_vm *v, uint32_t strategy, struct hv_err *err)
   return vmi_vm_take_object (v, o, err);
 }
 
+int
+vmi_halt (struct vmi_vm *v, struct hv_err *err)
+{
+  return v->strategy == VMI_HALTED ? 0 : set_strategy (v, VMI_HALTED, err);
+}
+
 /* Under the lock. What cannot be written down has not happened. */
 static int
 commit (struct vmi_vm *v, uint32_t request, int strategy, struct hv_err *err)

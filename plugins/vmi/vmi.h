@@ -247,6 +247,7 @@ void vmi_volumes_sweep (struct vmi *); /* overlays of VMs that are not there any
 /* --- reconcile.c --- */
 void vmi_reconcile (struct vmi_vm *);     /* soon, in a coroutine of its own; any number of times */
 void vmi_reconcile_now (struct vmi_vm *); /* the same, not waiting for a retry's time */
+int vmi_halt (struct vmi_vm *, struct hv_err *); /* it stays stopped until somebody starts it; not saved yet */
 int vmi_wanted (const struct vmi_vm *);
 uint64_t vmi_grace_ms (struct vmi_vm *);
 /* [coro] start.c: everything from files to a running machine */

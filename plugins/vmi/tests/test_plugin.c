@@ -582,6 +582,23 @@ stop_and_start_follow_the_strategy (void **state)
 }
 
 static void
+what_moved_away_is_not_started_again (void **state)
+{
+  static const char *const reasons[] = { "migrated", "saved" };
+  struct world *w = *state;
+  apply (w, with_claim (vm_manifest ("running: true", EPHEMERAL)), "created");
+  for (int i = 0; i < 2; i++) {
+    see (w, "get_vm", "status.printableStatus", "Running");
+    change (w, "stopped", reasons[i]);
+    see (w, "get_vm", "status.printableStatus", "Stopped");
+    see (w, "get_vm", "spec.running", "false");
+    assert_int_equal (w->starts, i + 1);
+    assert_true (exists (w, "overlays/default_a")); /* who has it now runs on it */
+    call (w, "start", "{\"name\":\"a\"}");
+  }
+}
+
+static void
 manual_starts_by_hand_and_stays_down (void **state)
 {
   struct world *w = *state;
@@ -989,6 +1006,7 @@ main (void)
     TEST (dry_run_changes_nothing),
     TEST (applying_again_says_what_changed),
     TEST (stop_and_start_follow_the_strategy),
+    TEST (what_moved_away_is_not_started_again),
     TEST (manual_starts_by_hand_and_stays_down),
     TEST (rerun_on_failure_reruns_on_failure_only),
     TEST (always_comes_back),
