@@ -514,7 +514,10 @@ event_topic (struct hv_bin packed)
     (void) hv_read_skip (&r);
   if (!hv_read_next (&r, &v) || v.type != HV_MP_STR)
     die ("an event without a topic");
-  return must (strndup ((const char *) v.as.data, v.size));
+  char *topic = must (malloc (v.size + 1)); /* it is not terminated: no function for strings may look at it */
+  memcpy (topic, v.as.data, v.size);
+  topic[v.size] = '\0';
+  return topic;
 }
 
 int
