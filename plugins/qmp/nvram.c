@@ -2,6 +2,7 @@
 /* EFI variables: a file per machine that is made once, from the distribution's template, and goes with the definition.
  * QEMU gets it as a descriptor, since it may not look into our state directory. */
 #include "qmp.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <hvkit/file.h>
@@ -85,4 +86,39 @@ qmp_nvram_remove (struct qmp_vm *vm)
   HV_CLEAN (hv_free) char *path = nvram_path (vm, vm->uuid);
   if (path != NULL)
     (void) unlink (path);
+}
+
+/* --- those of nobody: an undefine was cut off behind its record --- */
+
+static int
+is_of_a_vm (const struct qmp *q, const char *file)
+{
+  for (uint32_t i = 0; i < q->vm_count; i++) {
+    const char *uuid = q->vms[i]->uuid;
+    /* a record that cannot be read may be anybody's */
+    if (uuid == NULL || (strncmp (file, uuid, strlen (uuid)) == 0 && strcmp (file + strlen (uuid), ".fd") == 0))
+      return 1;
+  }
+  return 0;
+}
+
+static int
+sweep_run (void *arg)
+{
+  const struct qmp *q = arg;
+  HV_CLEAN (hv_free) char *path = NULL;
+  struct dirent *e;
+  DIR *d = asprintf (&path, "%s/nvram", q->host->api->info (q->host)->state_dir) < 0 ? NULL : opendir (path);
+  while (d != NULL && (e = readdir (d)) != NULL)
+    if (e->d_name[0] != '.' && !is_of_a_vm (q, e->d_name))
+      (void) unlinkat (dirfd (d), e->d_name, 0);
+  if (d != NULL)
+    (void) closedir (d);
+  return 0;
+}
+
+void
+qmp_nvram_sweep (struct qmp *q)
+{
+  (void) hv_offload (q->host, sweep_run, q, NULL);
 }

@@ -67,6 +67,7 @@ qmp_start_instance (struct hv_host *host, const void *config, void **ret_self, s
   int r = qmp_record_load (q, err);
   if (r < 0)
     return hv_err_wrap (err, r, "read the records");
+  qmp_nvram_sweep (q);
   qmp_node_begin (q);
   qmp_adopt_all (q);
   host->api->timer_set (host, q->tick, q->config->heartbeat_ms, q->config->heartbeat_ms);

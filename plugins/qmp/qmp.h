@@ -321,6 +321,7 @@ char *qmp_log_tail (struct qmp_vm *, const char *name,
 /* --- nvram.c: EFI variables of a machine [coro] --- */
 int qmp_nvram_open (struct qmp_vm *, struct hv_err *); /* made from the template if it is not there; for reading and writing */
 void qmp_nvram_remove (struct qmp_vm *);
+void qmp_nvram_sweep (struct qmp *); /* before anything else changes the list */
 
 /* --- logs.c: pipes to hvkit-logd [coro] --- */
 int qmp_logs_ready (struct qmp *, struct hv_err *);                /* it runs; started if need be */

@@ -59,13 +59,13 @@ class Op:
         self.verb, self.apply, self.args, self.before = verb, apply, args or {}, before
 
 
-def define():
+def define(**more):
     def apply(m):
         m.defined, m.state = True, "stopped"
         m.config = {"root": [m.path("root.img")]}
         m.disks = copy.deepcopy(m.config)
     return Op("define", apply, lambda m: {"machine": {"name": VM, "uuid": UUID, "memory_bytes": 32 << 20, "disks": [
-        {"name": "root", "path": m.path("root.img"), "format": "raw"}]}})
+        {"name": "root", "path": m.path("root.img"), "format": "raw"}], **more}})
 
 
 def to(verb, state, **args):
@@ -149,6 +149,7 @@ SCENARIOS = {
     "revert": [define(), START, snapshot("s1"), STOP, revert("s1"), START, merge("s1"), STOP, undefine()],
     "offline": [define(), snapshot("s1"), START, merge("s1"), STOP],
     "save": [define(), START, save(), restore(), STOP],
+    "efi": [define(firmware="efi"), START, STOP, undefine()],
     "move-source": None,
     "move-target": None,
 }
@@ -292,6 +293,10 @@ class Cycle:
         left = [p for p in left if "logd" not in p.name]
         if not self.seen.pid and left:
             raise Loss(f"left in the run directory: {left}")
+        variables = [p.name for p in (self.d.state / "qmp/nvram").glob("*")]
+        if variables and not self.seen.defined:
+            raise Loss(f"EFI variables of nobody: {variables}")
+
         def temps():
             return [p for p in self.d.dir.rglob("*") if p.name.startswith((".new-", ".hvkit-")) or p.suffix == ".part"]
         until("no temporary files", lambda: not temps(), 5)  # one that is being written is there for a moment
