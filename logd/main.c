@@ -297,17 +297,34 @@ listener_ready (void)
 
 /* --- life --- */
 
-/* One per socket: the lock outlives any socket file, and goes with us. */
+/* One per socket. Whoever ends removes the lock file, too: a lock on a file that has no name any more is none. */
+static int
+lock_take (const char *path)
+{
+  for (int i = 0; i < 100; i++) {
+    struct stat held, named;
+    HV_CLEAN (hv_fd) int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || flock (fd, LOCK_EX | LOCK_NB) < 0)
+      return -1;
+    if (fstat (fd, &held) == 0 && stat (path, &named) == 0 && held.st_ino == named.st_ino && held.st_dev == named.st_dev)
+      return HV_STEAL_FD (fd);
+  }
+  return -1;
+}
+
+static int
+lock_path (const char *socket_path, char *ret, size_t size)
+{
+  int n = snprintf (ret, size, "%s.lock", socket_path);
+  return n > 0 && (size_t) n < size ? 0 : -1;
+}
+
 static int
 listen_at (const char *path)
 {
   struct sockaddr_un a = { .sun_family = AF_UNIX };
   char lock[sizeof a.sun_path + 8];
-  if (strlen (path) >= sizeof a.sun_path)
-    return -1;
-  (void) snprintf (lock, sizeof lock, "%s.lock", path);
-  int lock_fd = open (lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (lock_fd < 0 || flock (lock_fd, LOCK_EX | LOCK_NB) < 0)
+  if (strlen (path) >= sizeof a.sun_path || lock_path (path, lock, sizeof lock) < 0 || lock_take (lock) < 0)
     return -1;
   memcpy (a.sun_path, path, strlen (path) + 1);
   (void) unlink (path);
@@ -369,12 +386,15 @@ serve (void)
 static void
 finish (const char *socket_path)
 {
+  char lock[sizeof (struct sockaddr_un) + 8];
   (void) unlink (socket_path);
   while (d.all != NULL) {
     if (d.all->kind == LOG)
       (void) log_read (d.all, 64);
     unwatch (d.all);
   }
+  if (lock_path (socket_path, lock, sizeof lock) == 0)
+    (void) unlink (lock);
 }
 
 int
