@@ -270,6 +270,8 @@ step (struct vmi_vm *v, struct hv_err *err)
     return end_run (v, err);
   if (vmi_wanted (v)) /* an event may have woken us before a retry is due */
     return v->waiting ? DONE : start (v, err);
+  if (!v->run.exists && has_moved (v))
+    return DONE; /* whoever has it now needs what is here */
   return v->run.exists || v->seen.defined ? give_up (v, err) : DONE;
 }
 
