@@ -272,6 +272,8 @@ change (struct qmp *q, const char *name, const char *command, const uint32_t *fr
     allowed |= vm->state == *from;
   if (qmp_pending_get (vm, "save", &p) || qmp_pending_get (vm, "migrate", &p))
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s': it is not settled yet what became of '%s'", vm->name, p.op);
+  if (vm->state == HV_VM_UNREACHABLE || vm->state == HV_VM_UNMANAGED)
+    return qmp_vm_need_running (vm, err);
   if (!allowed && vm->state != to)
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
   if (vm->state != to)
