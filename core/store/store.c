@@ -103,6 +103,16 @@ name_of (const char *key, char *out, size_t size, const char *suffix)
 
 /* --- open --- */
 
+/* A failed fsync may have thrown the data away, and a second one would lie: nothing is written any more. */
+static int
+sync_fd (struct hv_store *s, int fd, const char *step)
+{
+  if (!faulty (step) && fsync (fd) == 0)
+    return 0;
+  atomic_store (&s->read_only, 1);
+  return -1;
+}
+
 static int
 is_temporary (const char *name)
 {
@@ -136,6 +146,8 @@ hv_store_open (const char *dir, struct hv_store **ret, struct hv_err *err)
   (void) pthread_mutex_init (&s->lock, NULL);
   s->dir_fd = open (dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   int r = s->dir_fd < 0 ? hv_err_sys (err, errno, "store '%s'", dir) : sweep (s, err);
+  if (r == 0)
+    (void) sync_fd (s, s->dir_fd, "open"); /* a rename that was cut off before its sync; if that fails, the store is read-only */
   if (r < 0) {
     hv_store_close (s);
     return r;
@@ -164,14 +176,18 @@ hv_store_read_only (const struct hv_store *s)
 
 /* --- put --- */
 
-/* A failed fsync may have thrown the data away, and a second one would lie: nothing is written any more. */
 static int
-sync_fd (struct hv_store *s, int fd, const char *step)
+read_whole (int fd, void *to, uint64_t n)
 {
-  if (!faulty (step) && fsync (fd) == 0)
-    return 0;
-  atomic_store (&s->read_only, 1);
-  return -1;
+  for (uint64_t at = 0; at < n;) {
+    ssize_t k = pread (fd, (uint8_t *) to + at, n - at, (off_t) at);
+    if (k < 0 && errno == EINTR)
+      continue;
+    if (k <= 0)
+      return -1;
+    at += (uint64_t) k;
+  }
+  return 0;
 }
 
 static int
@@ -223,6 +239,24 @@ put_file (struct hv_store *s, const char *temp, const char *name, const struct h
   return r == 0 ? sync_fd (s, s->dir_fd, "fsyncdir") : r;
 }
 
+/* Whether the file says just that already. Then it is durable, too: every rename since the store was opened was synced, and the
+ * opening itself synced those before. */
+static int
+is_stored (struct hv_store *s, const char *name, const struct header *h, struct hv_bin doc)
+{
+  struct stat st;
+  struct header there;
+  HV_CLEAN (hv_fd) int fd = openat (s->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0 || fstat (fd, &st) < 0 || !S_ISREG (st.st_mode) || (uint64_t) st.st_size != sizeof there + doc.size)
+    return 0;
+  HV_CLEAN (hv_free) uint8_t *all = malloc ((size_t) st.st_size);
+  if (all == NULL || read_whole (fd, all, (uint64_t) st.st_size) < 0)
+    return 0;
+  memcpy (&there, all, sizeof there);
+  there.generation = h->generation;
+  return memcmp (&there, h, sizeof there) == 0 && memcmp (all + sizeof there, doc.data, doc.size) == 0;
+}
+
 static int
 writable (const struct hv_store *s, struct hv_err *err)
 {
@@ -247,7 +281,7 @@ hv_store_put (struct hv_store *s, const char *key, struct hv_bin doc, struct hv_
   struct header h = { .version = htole32 (FORMAT_VERSION), .crc = htole32 (hv_crc32c (doc.data, doc.size)), .generation = htole64 (++s->generation),
                       .size = htole64 (doc.size) };
   memcpy (h.magic, magic, sizeof h.magic);
-  if (r == 0 && put_file (s, temp, name, &h, doc) < 0) {
+  if (r == 0 && !is_stored (s, name, &h, doc) && put_file (s, temp, name, &h, doc) < 0) {
     r = hv_err_sys (err, errno, "write document '%s/%s'", s->dir, name);
     (void) unlinkat (s->dir_fd, temp, 0);
   }
@@ -276,20 +310,6 @@ missing (struct hv_store *s, const char *name, struct hv_err *err)
   if (faccessat (s->dir_fd, aside, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
     return hv_err_set (err, HV_E_DATA_LOSS, "document '%s/%s' was damaged and is set aside in '%s/quarantine'", s->dir, name, s->dir);
   return hv_err_set (err, HV_E_NOT_FOUND, "there is no document '%s/%s'", s->dir, name);
-}
-
-static int
-read_whole (int fd, void *to, uint64_t n)
-{
-  for (uint64_t at = 0; at < n;) {
-    ssize_t k = pread (fd, (uint8_t *) to + at, n - at, (off_t) at);
-    if (k < 0 && errno == EINTR)
-      continue;
-    if (k <= 0)
-      return -1;
-    at += (uint64_t) k;
-  }
-  return 0;
 }
 
 static int

@@ -2,7 +2,7 @@
 /* core/store: one document per key, durable when put returns.
  *
  * A document is a file <dir>/<key>.rec: a header {magic "HVREC", format version, generation, payload length, crc32c} and the
- * payload (msgpack). Written tmp → fsync → rename → fsync(dir). A file that cannot be read is moved to <dir>/quarantine/ and
+ * payload (msgpack). Written tmp → fsync → rename → fsync(dir), unless the file says the same already. A file that cannot be read is moved to <dir>/quarantine/ and
  * reported as DATA_LOSS. A newer format version is refused, older ones migrate. After a failed fsync the store is read-only:
  * puts and deletes answer UNAVAILABLE, nothing else changes. All functions block; they may run on any thread, one at a time
  * per store (an internal lock sees to it). */
@@ -11,7 +11,7 @@
 #include <hvkit/plugin.h>
 
 struct hv_store;
-/* Creates the directory (0700) if it is absent; removes left-over temporary files. */
+/* Creates the directory (0700) if it is absent; removes left-over temporary files; makes what it finds durable. */
 int hv_store_open (const char *dir, struct hv_store **ret, struct hv_err *);
 void hv_store_close (struct hv_store *);
 int hv_store_put (struct hv_store *, const char *key, struct hv_bin doc, struct hv_err *);

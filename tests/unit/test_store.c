@@ -125,6 +125,40 @@ test_keys_are_names (void **state)
   expect (longer, "x");
 }
 
+static uint64_t
+inode_of (const char *file)
+{
+  struct stat st;
+  char path[200];
+  path_of (file, path);
+  assert_int_equal (stat (path, &st), 0);
+  return st.st_ino;
+}
+
+/* What is there already is not written again: neither the file nor a step of its making. What only looks like it is. */
+static void
+test_same_again (void **state)
+{
+  (void) state;
+  assert_int_equal (put ("a", "same"), 0);
+  uint64_t first = inode_of ("a.rec");
+  hv_store_fault ("write", 1, ENOSPC);
+  assert_int_equal (put ("a", "same"), 0);
+  assert_int_equal (inode_of ("a.rec"), first);
+  assert_int_equal (put ("a", "else"), HV_E_RESOURCE_EXHAUSTED); /* the fault was still waiting */
+  assert_int_equal (put ("a", "else"), 0);
+  expect ("a", "else");
+  char path[200];
+  path_of ("a.rec", path);
+  int fd = open (path, O_WRONLY | O_CLOEXEC);
+  struct stat st;
+  assert_int_equal (fstat (fd, &st), 0);
+  assert_int_equal (pwrite (fd, "?", 1, st.st_size - 1), 1);
+  assert_int_equal (close (fd), 0);
+  assert_int_equal (put ("a", "else"), 0);
+  expect ("a", "else");
+}
+
 /* A write or rename that fails leaves the old document and no temporary; the store goes on. */
 static void
 test_failed_steps_change_nothing (void **state)
@@ -275,7 +309,7 @@ int
 main (void)
 {
 #define T(name) cmocka_unit_test_setup_teardown (name, setup, teardown)
-  const struct CMUnitTest tests[] = { T (test_put_get_delete), T (test_keys_are_names), T (test_failed_steps_change_nothing),
+  const struct CMUnitTest tests[] = { T (test_put_get_delete), T (test_keys_are_names), T (test_same_again), T (test_failed_steps_change_nothing),
                                       T (test_failed_fsync_makes_read_only), T (test_damage_is_set_aside), T (test_newer_format_is_refused_and_kept),
                                       T (test_leftovers_go), T (test_killed_while_writing), T (test_crc32c) };
   return cmocka_run_group_tests (tests, NULL, NULL);
