@@ -89,17 +89,12 @@ define_take (struct qmp_vm *vm, const struct hv_define_args *a, struct hv_err *e
   struct qmp *q = vm->qmp;
   struct hv_machine m = a->machine;
   qmp_define_pin (q, &m);
-  int unknown = vm->state == HV_VM_UNKNOWN;
-  HV_CLEAN (hv_free) char *reason = HV_STEAL (vm->reason);
-  if (unknown)
+  int r = qmp_vm_set_machine (vm, &m, err);
+  if (r == 0 && vm->state == HV_VM_UNKNOWN)
     qmp_vm_set_state (vm, HV_VM_STOPPED, "defined", NULL);
-  int r = qmp_text_set (&vm->reason, "defined");
-  r = r < 0 ? hv_err_set (err, r, "out of memory") : qmp_record_define (vm, &m, err);
-  if (r < 0 && unknown)
-    qmp_vm_set_state (vm, HV_VM_UNKNOWN, "record_unreadable", hv_err_message (err));
-  else if (r < 0)
-    (void) qmp_text_set (&vm->reason, reason);
-  return r;
+  else if (r == 0)
+    r = qmp_text_set (&vm->reason, "defined");
+  return r == 0 ? qmp_record_save (vm, err) : r;
 }
 
 int
@@ -277,6 +272,8 @@ change (struct qmp *q, const char *name, const char *command, const uint32_t *fr
     allowed |= vm->state == *from;
   if (qmp_pending_get (vm, "save", &p) || qmp_pending_get (vm, "migrate", &p))
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s': it is not settled yet what became of '%s'", vm->name, p.op);
+  if (vm->state == HV_VM_UNREACHABLE || vm->state == HV_VM_UNMANAGED)
+    return qmp_vm_need_running (vm, err);
   if (!allowed && vm->state != to)
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
   if (vm->state != to)

@@ -96,7 +96,7 @@ test_stuck_and_back (void **state)
   int pid = pid_of (f, "a");
   assert_int_equal (kill (pid, SIGSTOP), 0);
   wait_state (f, "a", "unreachable");
-  do_fail (f, "pause", "{\"vm\":\"a\"}", HV_E_FAILED_PRECONDITION, "is unreachable");
+  do_fail (f, "pause", "{\"vm\":\"a\"}", HV_E_UNAVAILABLE, "is unreachable");
   json_t *j = ok (f, "list", "{}"); /* never waits for a VM */
   assert_int_equal (json_array_size (json_object_get (j, "items")), 1);
   json_decref (j);
