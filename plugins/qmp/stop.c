@@ -21,7 +21,7 @@ qmp_end (struct qmp_vm *vm, struct hv_err *err)
   } steps[] = { { 0, c->quit_ms }, { SIGTERM, c->term_ms }, { SIGKILL, 10000 } };
   vm->stop_requested = 1;
   for (size_t i = 0; i < sizeof steps / sizeof steps[0] && vm->pidfd >= 0; i++) {
-    if (steps[i].signum == 0 && (!qmp_control_ready (vm) || vm->state == HV_VM_UNREACHABLE))
+    if (steps[i].signum == 0 && (!qmp_control_ready (vm) || vm->misses >= 2))
       continue;
     if (steps[i].signum == 0)
       qmp_control_post (vm, "quit");
