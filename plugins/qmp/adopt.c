@@ -145,6 +145,15 @@ adopt_unacknowledged (struct qmp_vm *vm, const char *status, struct hv_err *err)
   return hv_err_set (err, HV_E_NOT_FOUND, "its start was interrupted before the guest ran");
 }
 
+/* It runs and obeys, whether or not that can be written down now. */
+static void
+adopt_record (struct qmp_vm *vm)
+{
+  HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->qmp->host);
+  if (qmp_record_save (vm, err) < 0)
+    hv_log (vm->qmp->host, HV_LOG_WARNING, "%s", hv_err_message (err));
+}
+
 /* State is read first, events are followed from then on; what happened in between is a gap, and said to be one. */
 static int
 adopt_state (struct qmp_vm *vm, struct hv_err *err)
@@ -167,7 +176,7 @@ adopt_state (struct qmp_vm *vm, struct hv_err *err)
   qmp_logs_adopt (vm);
   r = qmp_devices_reconcile (vm, err);
   if (r == 0)
-    r = qmp_record_save (vm, err);
+    adopt_record (vm);
   qmp_pending_later (vm);
   return r;
 }

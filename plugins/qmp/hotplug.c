@@ -82,9 +82,7 @@ attach_config (struct qmp_vm *vm, const struct hv_attach_args *a, struct hv_err 
     r = out_of_memory (err);
   if (r == 0)
     r = qmp_vm_split (vm, err); /* what runs stays what it was */
-  if (r == 0)
-    r = qmp_vm_set_machine (vm, &m, err);
-  return r == 0 ? qmp_record_save (vm, err) : r;
+  return r == 0 ? qmp_record_define (vm, &m, err) : r;
 }
 
 static int
@@ -269,9 +267,7 @@ detach_config (struct qmp_vm *vm, const char *device, struct hv_err *err)
   int r = qmp_vm_machine (vm, &m, err);
   if (r == 0 && qmp_machine_without (&m, device) < 0)
     return 0; /* it was only ever plugged in live */
-  if (r == 0)
-    r = qmp_vm_set_machine (vm, &m, err);
-  return r == 0 ? qmp_record_save (vm, err) : r;
+  return r == 0 ? qmp_record_define (vm, &m, err) : r;
 }
 
 static int

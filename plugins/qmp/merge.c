@@ -96,14 +96,24 @@ forget_overlay (struct merge *g, struct hv_err *err)
   return r == 0 ? qmp_snapshots_set (vm, &all, err) : r;
 }
 
-/* Both layers are the same and nothing is written: the record first, then the job. */
+static int
+is_forgotten (struct merge *g)
+{
+  struct qmp_snapshots all;
+  return qmp_snapshots_get (g->vm, &all, NULL) == 0 && !qmp_snapshots_mention (&all, g->snapshot, g->disk->disk);
+}
+
+/* Both layers are the same and nothing is written, the guest waits: the record first, then the job. What cannot be recorded
+ * is not done: the disk stays on its overlay, and the guest goes on. */
 static int
 job_finish (struct merge *g, struct hv_err *err)
 {
   int r = forget_overlay (g, err);
   if (r == 0)
-    r = qmp_record_save (g->vm, err);
+    r = qmp_record_commit (g->vm, err);
   hv_step (g->vm->qmp->host, "merge.recorded");
+  if (r < 0 && !is_forgotten (g))
+    (void) job_command (g, "job-cancel", NULL);
   return r == 0 ? job_command (g, "job-finalize", err) : r;
 }
 
@@ -247,7 +257,7 @@ merge_all (struct qmp_vm *vm, struct hv_call *call, const struct qmp_snapshot *s
   if (r == 0)
     r = qmp_pending_end (vm, err);
   else if (!qmp_pending_in_doubt (vm, r))
-    (void) qmp_pending_end (vm, NULL);
+    (void) qmp_merge_resolve (vm, &p, NULL);
   return r;
 }
 
@@ -298,6 +308,8 @@ qmp_merge_resolve (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_err
       r = job_status (&g, status, sizeof status, &error, err);
     if (r == 0 && status[0] != '\0')
       r = job_follow (&g, err);
+    if (r == HV_E_FAILED_PRECONDITION && job_status (&g, status, sizeof status, &error, err) == 0 && status[0] == '\0')
+      r = 0; /* the job failed and is gone: the disk is on its overlay still */
     if (r == 0)
       r = qmp_snapshots_get (vm, &all, err);
     if (r == 0 && !qmp_snapshots_mention (&all, g.snapshot, g.disk->disk))

@@ -18,22 +18,16 @@ int
 qmp_pending_begin (struct qmp_vm *vm, const struct qmp_pending *p, struct hv_err *err)
 {
   struct hv_host *h = vm->qmp->host;
-  struct qmp_kept before = vm->pending;
-  vm->pending = (struct qmp_kept){ 0 };
   int r = qmp_kept_set (h, &vm->pending, &qmp_pending_record, p, err);
   if (r == 0)
-    r = qmp_record_save (vm, err);
-  if (r < 0) { /* nothing has happened yet, and now nothing will */
-    free (vm->pending.bytes);
-    vm->pending = before;
-    return r;
-  }
-  free (before.bytes);
+    r = qmp_record_commit (vm, err);
+  if (r < 0)
+    return r; /* nothing has happened yet, and now nothing will */
   hv_step (h, "pending.begun");
   return 0;
 }
 
-/* One write with everything else that the record says by now. */
+/* One write with everything else that the record says by now. It has happened: should the write fail, it is tried again. */
 int
 qmp_pending_end (struct qmp_vm *vm, struct hv_err *err)
 {
@@ -151,7 +145,10 @@ qmp_pending_commit (struct qmp_vm *vm, struct qmp_pending *p, struct hv_err *err
     return 0;
   HV_SET (p, committed, 1);
   int r = qmp_kept_set (vm->qmp->host, &vm->pending, &qmp_pending_record, p, err);
-  return r == 0 ? qmp_record_save (vm, err) : r;
+  if (r == 0)
+    r = qmp_record_commit (vm, err);
+  p->committed = r == 0;
+  return r;
 }
 
 int

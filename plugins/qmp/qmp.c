@@ -17,6 +17,8 @@ qmp_tick (void *self, void *arg)
     struct qmp_vm *vm = q->vms[i];
     if (vm->retry_at_ms != 0 && now >= vm->retry_at_ms && !vm->adopting && !vm->stop_requested)
       qmp_adopt_later (vm, 0);
+    if (vm->unsaved && !vm->saving)
+      qmp_record_save_later (vm); /* there may be space again */
     if (vm->pidfd < 0)
       continue;
     qmp_control_heartbeat (vm);

@@ -184,7 +184,7 @@ struct qmp_vm {
   uint64_t start_ticks;
   uint8_t launched, acknowledged, agent_connected;
   uint8_t stop_requested, shutdown_seen, by_guest, panicked, settling, saving, adopting, undefined, reachable_again, managed,
-      resolving, incoming, take_back;
+      unsaved, resolving, incoming, take_back;
   uint32_t adopt_delay_ms;
   struct hv_watch *exit_watch;
   struct qmp_monitor *monitor;
@@ -267,7 +267,11 @@ char **qmp_mac_of (struct qmp_vm *, const char *nic); /* where its address is ke
 uint64_t qmp_wall_ms (void);
 
 /* --- record.c --- */
-int qmp_record_save (struct qmp_vm *, struct hv_err *);   /* [coro] one writer per VM; returns when the disk has it */
+int qmp_record_save (struct qmp_vm *, struct hv_err *); /* [coro] one writer per VM; returns when the disk has it */
+/* [coro] The same; what cannot be written is not so: definition, live machine, snapshots and pending go back to what the
+ * disk says. */
+int qmp_record_commit (struct qmp_vm *, struct hv_err *);
+int qmp_record_define (struct qmp_vm *, const struct hv_machine *, struct hv_err *); /* [coro] another definition, committed */
 void qmp_record_save_later (struct qmp_vm *);             /* the same from a callback, in a coroutine of its own */
 int qmp_record_load (struct qmp *, struct hv_err *);      /* [coro] every VM */
 int qmp_record_delete (struct qmp_vm *, struct hv_err *); /* [coro] */

@@ -84,8 +84,60 @@ qmp_record_save (struct qmp_vm *vm, struct hv_err *err)
   vm->saving = 1;
   int r = record_put (vm, err);
   vm->saving = 0;
+  vm->unsaved = r < 0;
   qmp_vm_wake (vm);
   return r < 0 ? hv_err_wrap (err, r, "record of VM '%s'", vm->name) : 0;
+}
+
+/* What is kept encoded, from the document. */
+static int
+record_take_kept (struct qmp_vm *vm, const struct qmp_document *d, struct hv_err *err)
+{
+  struct hv_host *h = vm->qmp->host;
+  int r = qmp_vm_set_machine (vm, &d->machine, err);
+  if (r == 0)
+    r = qmp_vm_set_live (vm, HV_HAS (d, live) ? &d->live : NULL, err);
+  if (r == 0)
+    r = qmp_kept_set (h, &vm->pending, &qmp_pending_record, HV_HAS (d, pending) ? &d->pending : NULL, err);
+  if (r == 0)
+    r = qmp_kept_set (h, &vm->snapshots, &qmp_snapshots_record, HV_HAS (d, snapshots) ? &d->snapshots : NULL, err);
+  return r;
+}
+
+static void
+record_go_back (struct qmp_vm *vm)
+{
+  struct hv_host *h = vm->qmp->host;
+  HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (h);
+  struct qmp_document d;
+  char key[256];
+  memset (&d, 0, sizeof d);
+  (void) snprintf (key, sizeof key, KEY_PREFIX "%s", vm->name);
+  int r = h->api->store_get (h, key, &qmp_document_record, &d, err);
+  if (r == HV_E_NOT_FOUND || vm->undefined)
+    return; /* there was nothing before */
+  if (!vm->launched)
+    d.has.live = 0; /* it ended meanwhile */
+  if (r == 0)
+    r = record_take_kept (vm, &d, err);
+  if (r < 0)
+    hv_log (h, HV_LOG_ERROR, "VM '%s': %s", vm->name, hv_err_message (err));
+}
+
+int
+qmp_record_commit (struct qmp_vm *vm, struct hv_err *err)
+{
+  int r = qmp_record_save (vm, err);
+  if (r < 0)
+    record_go_back (vm);
+  return r;
+}
+
+int
+qmp_record_define (struct qmp_vm *vm, const struct hv_machine *m, struct hv_err *err)
+{
+  int r = qmp_vm_set_machine (vm, m, err);
+  return r == 0 ? qmp_record_commit (vm, err) : r;
 }
 
 static void
@@ -93,8 +145,9 @@ save_run (void *self, void *arg)
 {
   HV_CLEAN (qmp_vm) struct qmp_vm *vm = arg;
   HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->qmp->host);
+  int known = vm->unsaved;
   (void) self;
-  if (qmp_record_save (vm, err) < 0)
+  if (qmp_record_save (vm, err) < 0 && !known)
     hv_log (vm->qmp->host, HV_LOG_ERROR, "%s", hv_err_message (err));
 }
 
@@ -125,12 +178,12 @@ static int
 record_take (struct qmp_vm *vm, const struct qmp_document *d, struct hv_err *err)
 {
   struct hv_host *h = vm->qmp->host;
-  if (qmp_vm_set_machine (vm, &d->machine, err) < 0 || qmp_text_set (&vm->reason, d->reason) < 0
-      || qmp_text_set (&vm->detail, d->detail) < 0 || qmp_text_set (&vm->accel, d->accel) < 0
-      || (HV_HAS (d, live) && qmp_vm_set_live (vm, &d->live, err) < 0)
-      || (HV_HAS (d, pending) && qmp_kept_set (h, &vm->pending, &qmp_pending_record, &d->pending, err) < 0)
-      || (HV_HAS (d, snapshots) && qmp_kept_set (h, &vm->snapshots, &qmp_snapshots_record, &d->snapshots, err) < 0))
-    return HV_E_RESOURCE_EXHAUSTED;
+  int r = record_take_kept (vm, d, err);
+  if (r < 0)
+    return r;
+  if (qmp_text_set (&vm->reason, d->reason) < 0 || qmp_text_set (&vm->detail, d->detail) < 0
+      || qmp_text_set (&vm->accel, d->accel) < 0)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   vm->state = d->state;
   vm->since_ms = d->since_ms;
   vm->launched = d->launched;

@@ -116,7 +116,7 @@ qmp_set_memory (void *self, struct hv_call *call, const void *args, void *result
     r = qmp_vm_set_machine (vm, &m, err);
   }
   if (r == 0)
-    r = qmp_record_save (vm, err);
+    r = qmp_record_commit (vm, err);
   if (r < 0)
     return vm == NULL ? r : hv_err_wrap (err, r, "set memory of VM '%s'", vm->name);
   qmp_vm_fill (vm, result);
@@ -286,8 +286,8 @@ qmp_set_vcpus (void *self, struct hv_call *call, const void *args, void *result,
     r = vcpus_live (vm, a->vcpus, a->vcpus / per_socket, err);
   if (r == 0 && a->config)
     r = vcpus_config (vm, a->vcpus / per_socket, err);
-  if (r == 0)
-    r = qmp_record_save (vm, err);
+  if (r == 0) /* the processors of a running machine are there, written down or not */
+    r = a->live ? qmp_record_save (vm, err) : qmp_record_commit (vm, err);
   if (r < 0)
     return hv_err_wrap (err, r, "set processors of VM '%s'", vm->name);
   qmp_vm_fill (vm, result);

@@ -89,12 +89,17 @@ define_take (struct qmp_vm *vm, const struct hv_define_args *a, struct hv_err *e
   struct qmp *q = vm->qmp;
   struct hv_machine m = a->machine;
   qmp_define_pin (q, &m);
-  int r = qmp_vm_set_machine (vm, &m, err);
-  if (r == 0 && vm->state == HV_VM_UNKNOWN)
+  int unknown = vm->state == HV_VM_UNKNOWN;
+  HV_CLEAN (hv_free) char *reason = HV_STEAL (vm->reason);
+  if (unknown)
     qmp_vm_set_state (vm, HV_VM_STOPPED, "defined", NULL);
-  else if (r == 0)
-    r = qmp_text_set (&vm->reason, "defined");
-  return r == 0 ? qmp_record_save (vm, err) : r;
+  int r = qmp_text_set (&vm->reason, "defined");
+  r = r < 0 ? hv_err_set (err, r, "out of memory") : qmp_record_define (vm, &m, err);
+  if (r < 0 && unknown)
+    qmp_vm_set_state (vm, HV_VM_UNKNOWN, "record_unreadable", hv_err_message (err));
+  else if (r < 0)
+    (void) qmp_text_set (&vm->reason, reason);
+  return r;
 }
 
 int
