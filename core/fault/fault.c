@@ -16,13 +16,19 @@ static struct {
   char kill_at[128];
   unsigned long left; /* reached this often more: we die */
   const char *broken;
+  unsigned long full_in; /* documents until there is no space; 0: there is */
+  int stays_full;
 } fault = { .once = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER, .log_fd = -1 };
 
 static void
 fault_read (void)
 {
   const char *log = getenv ("HVKIT_FAULT_LOG"), *at = getenv ("HVKIT_FAULT_KILL"), *colon = at != NULL ? strrchr (at, ':') : NULL;
+  const char *full = getenv ("HVKIT_FAULT_FULL");
+  char *end = NULL;
   fault.broken = getenv ("HVKIT_FAULT_BREAK");
+  fault.full_in = full != NULL ? strtoul (full, &end, 10) : 0;
+  fault.stays_full = full != NULL && *end == '+';
   if (log != NULL)
     fault.log_fd = open (log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (colon == NULL || (size_t) (colon - at) >= sizeof fault.kill_at)
@@ -58,6 +64,18 @@ hv_fault_broken (const char *name)
   (void) pthread_once (&fault.once, fault_read);
   return fault.broken != NULL && strcmp (fault.broken, name) == 0;
 }
+
+int
+hv_fault_full (void)
+{
+  (void) pthread_once (&fault.once, fault_read);
+  pthread_mutex_lock (&fault.lock);
+  int full = fault.full_in == 1;
+  if (fault.full_in > 1 || (full && !fault.stays_full))
+    fault.full_in--;
+  pthread_mutex_unlock (&fault.lock);
+  return full;
+}
 #else
 void
 hv_fault_step (const char *who, const char *name)
@@ -70,6 +88,12 @@ int
 hv_fault_broken (const char *name)
 {
   (void) name;
+  return 0;
+}
+
+int
+hv_fault_full (void)
+{
   return 0;
 }
 #endif

@@ -4,6 +4,7 @@
  *
  *   HVKIT_FAULT_LOG=FILE     every step is appended to it, a line "NAME" each, in order
  *   HVKIT_FAULT_KILL=NAME:N  SIGKILL to ourselves at the Nth time (from 1) that this step is reached; NAME may be "*"
+ *   HVKIT_FAULT_FULL=N       the Nth document that is written finds no space; N+: nor does any after it
  *   HVKIT_FAULT_BREAK=NAME   hv_fault_broken (NAME) is true: a build that does wrong, for tests that have to notice it */
 #ifndef HV_CORE_FAULT_H
 #define HV_CORE_FAULT_H
@@ -12,4 +13,5 @@
 /* The step `name` of `who` (may be NULL) is reached: "who/name". Any thread. */
 void hv_fault_step (const char *who, const char *name);
 int hv_fault_broken (const char *name);
+int hv_fault_full (void); /* called once for every document that is written */
 #endif

@@ -198,6 +198,10 @@ write_whole (int fd, const struct header *h, struct hv_bin doc)
   int left = 2;
   if (faulty ("write"))
     return -1;
+  if (hv_fault_full ()) {
+    errno = ENOSPC;
+    return -1;
+  }
   while (left > 0) {
     ssize_t n = writev (fd, at, left);
     if (n < 0 && errno == EINTR)
