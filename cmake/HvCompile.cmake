@@ -22,6 +22,12 @@ target_link_options(hvkit_flags INTERFACE -Wl,--as-needed)
 if(HV_SANITIZE)
   target_compile_options(hvkit_flags INTERFACE -fsanitize=${HV_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
   target_link_options(hvkit_flags INTERFACE -fsanitize=${HV_SANITIZE})
+  # AddressSanitizer wraps the XDR functions and looks for the real ones when a program begins: a plugin whose library brings them
+  # later (libtirpc) would call nothing at all
+  find_library(TIRPC NAMES libtirpc.so.3 tirpc)
+  if(TIRPC AND HV_SANITIZE MATCHES "address")
+    target_link_options(hvkit_flags INTERFACE -Wl,--push-state,--no-as-needed ${TIRPC} -Wl,--pop-state)
+  endif()
 endif()
 if(HV_FUZZ AND HV_SANITIZE MATCHES "address")
   # libFuzzer steers by coverage: the libraries under test need it too, not only the target's own file

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* hv_machine → domain XML, as KubeVirt hands it to libvirt. Any thread unless it says otherwise; no state. Texts are malloc'ed. */
+#ifndef LV_XML_BUILD_H
+#define LV_XML_BUILD_H
+#include <hvkit/iface/hypervisor.h>
+
+struct lv_xml_options {
+  const char *type;        /* "qemu" or "kvm" */
+  const char *emulator;    /* NULL: libvirt's choice */
+  const char *serial_path; /* UNIX socket of the serial console */
+  const char *serial_log;
+  const char *vnc_path;
+  const char *efi_code, *efi_vars, *nvram_path; /* used for firmware "efi" */
+  uint32_t balloon_s;                           /* period of the balloon's statistics; 0: none */
+  uint32_t placeholders;                        /* network cards that only reserve an address (double define) */
+  const uint8_t *direct;                        /* per disk: cache "auto" is none (1) or writethrough (0); NULL: writethrough */
+};
+
+/* INVALID_ARGUMENT or UNIMPLEMENTED with the field's path: "machine.nics[0].netns: …". */
+int lv_xml_build (const struct hv_machine *, const struct lv_xml_options *, char **ret_xml, struct hv_err *);
+/* The machine as libvirt has it by now, without the placeholders, the addresses kept. */
+int lv_xml_drop_placeholders (const char *xml, char **ret_xml, struct hv_err *);
+/* One device, for attach, detach and update. `target`: what the guest's bus calls it (vdb), `scsi_unit` for bus scsi. */
+int lv_xml_disk (const struct hv_machine_disk *, const char *target, uint32_t scsi_unit, int direct, char **ret_xml,
+                 struct hv_err *);
+int lv_xml_nic (const struct hv_machine_nic *, char **ret_xml, struct hv_err *);
+/* The next free target of a disk on this bus: vdb, sdc …; malloc'ed, NULL when out of memory. `used` are the targets there are. */
+char *lv_xml_free_target (uint32_t bus, const char *const *used, uint32_t count);
+/* An external snapshot of disks: overlays that exist already. */
+struct lv_xml_snapshot_disk {
+  const char *target, *path, *format;
+};
+int lv_xml_snapshot (const char *name, const struct lv_xml_snapshot_disk *, uint32_t count, char **ret_xml, struct hv_err *);
+/* Files a machine names, probed for O_DIRECT as KubeVirt does (blocks: on a worker). */
+int lv_xml_probe_direct (const struct hv_machine *, uint8_t *ret_direct);
+#endif

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef LV_XML_CHECK_H
+#define LV_XML_CHECK_H
+#include <hvkit/iface/hypervisor.h>
+
+/* `type`: "kvm" or "qemu". INVALID_ARGUMENT, UNIMPLEMENTED or FAILED_PRECONDITION with the field's path. */
+int lv_xml_check (const struct hv_machine *, const char *type, struct hv_err *);
+#endif

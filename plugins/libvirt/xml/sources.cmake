@@ -1,0 +1,9 @@
+set(LV_XML_SOURCES
+  xml/arch.c
+  xml/build.c
+  xml/check.c
+  xml/device.c
+  xml/direct.c
+  xml/read.c
+  xml/tree.c
+)
