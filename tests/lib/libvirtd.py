@@ -19,10 +19,11 @@ from hvkitd import build_dir, until
 
 DIRS = ("run/libvirt", "var/lib/libvirt", "var/cache/libvirt", "var/log/libvirt", "etc/libvirt")
 
-# In the namespace: the private directories over the usual ones, and no KVM.
+# In the namespace: the private directories over the usual ones, and no KVM. A file that cannot be written to stands in for it: of a device
+# libvirt would say that KVM is there by now, and ask every QEMU again what it can do, at every call.
 ENTER = r"""
 mount --make-rslave / && mount --make-rshared / || exit 1
-if [ -e /dev/kvm ]; then mount --bind /dev/null /dev/kvm || exit 1; fi
+if [ -e /dev/kvm ]; then : > %(root)s/no-kvm && mount --bind %(root)s/no-kvm /dev/kvm && mount -o remount,bind,ro /dev/kvm || exit 1; fi
 for d in %(dirs)s; do mkdir -p /$d && mount --bind %(root)s/$d /$d || exit 1; done
 exec %(daemon)s -f %(root)s/etc/libvirt/libvirtd.conf -p %(root)s/pid
 """
