@@ -173,7 +173,7 @@ define_domain (struct lv_vm *vm, const struct hv_define_args *a, struct hv_err *
   hv_step (vm->lv->host, "define.recorded");
   r = lv_work_run (vm->lv, w, NULL, 0, err);
   hv_step (vm->lv->host, "define.defined");
-  return r == 0 ? lv_sync_vm (vm, err) : r;
+  return r;
 }
 
 static int
@@ -190,11 +190,14 @@ define_take (struct lv *lv, const struct hv_define_args *a, const unsigned char 
   if (r == 0)
     memcpy (vm->uuid, uuid, sizeof vm->uuid);
   vm->foreign = 0;
+  vm->known = 1;
   vm->asked_ms = lv->host->api->now_ms ();
   if (r == 0)
     r = define_domain (vm, a, err);
   vm->asked_ms = lv->host->api->now_ms ();
   vm->changing--;
+  if (r == 0)
+    r = lv_sync_vm (vm, err);
   if (r == 0)
     (void) lv_text_set (&vm->reason, "defined");
   else if (found == NULL && r != HV_E_UNKNOWN) {

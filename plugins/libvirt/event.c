@@ -31,7 +31,9 @@ event_state (struct lv_vm *vm, uint32_t state, const char *reason, const char *d
 {
   if (vm->state == state)
     return;
-  if (vm->changing > 0 || (vm->asked_ms != 0 && vm->lv->host->api->now_ms () - vm->asked_ms < EVENTS_LATE_MS)) {
+  if (vm->changing > 0)
+    return; /* the verb that is at it reads the state when it is done */
+  if (vm->asked_ms != 0 && vm->lv->host->api->now_ms () - vm->asked_ms < EVENTS_LATE_MS) {
     lv_state_read_later (vm);
     return;
   }
@@ -47,9 +49,7 @@ on_started (struct lv_vm *vm, int running)
     event_state (vm, HV_VM_STARTING, "start", NULL);
   if (running)
     event_state (vm, HV_VM_RUNNING, vm->state == HV_VM_STARTING ? "booted" : "user", NULL);
-  else if (vm->state == HV_VM_STARTING)
-    lv_state_read_later (vm);
-  lv_sync_vm_later (vm);
+  lv_sync_vm_later (vm); /* its state, too: a machine may begin paused */
 }
 
 static void

@@ -2,6 +2,7 @@
 #include "eventloop.h"
 #include <ev.h>
 #include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -238,6 +239,14 @@ remove_item (int id)
 
 /* --- beginning and end --- */
 
+/* Errors are told to whoever asked; libvirt would print them, too. */
+static void
+on_error (void *opaque, virErrorPtr e)
+{
+  (void) opaque;
+  (void) e;
+}
+
 static void
 loop_register (void)
 {
@@ -248,6 +257,7 @@ loop_register (void)
   ev_async_start (loop.ev, &loop.wake);
   virEventRegisterImpl (add_handle, update_handle, remove_item, add_timeout, update_timeout, remove_item);
   loop.registered = virInitialize () == 0;
+  virSetErrorFunc (NULL, on_error);
 }
 
 int

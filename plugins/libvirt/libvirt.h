@@ -46,6 +46,7 @@ HV_RECORD_STRUCT (lv_config, LV_CONFIG);
 /* What libvirt has no place for. A domain without such a document is foreign. */
 #define LV_DOCUMENT(F, T) \
   F (T, STR, _, uuid, HV_REQUIRED, "of the domain that we defined") \
+  F (T, ENUM, hv_vm_state, state, 0, "what it was last, to tell what changed while nobody watched", .def = "stopped") \
   F (T, MAP, _, labels, 0, "kept and returned", .max = 64)
 HV_RECORD_STRUCT (lv_document, LV_DOCUMENT);
 
@@ -89,6 +90,7 @@ struct lv_vm {
   unsigned char uuid[VIR_UUID_BUFLEN];
   uint8_t defined;   /* libvirt knows it, as far as was heard last */
   uint8_t transient; /* libvirt forgets it when it ends */
+  uint8_t known;     /* its state is what it was last; if not, the first one that is heard is no change */
   uint8_t foreign, undefined, agent_connected;
 
   uint32_t state;
@@ -99,7 +101,7 @@ struct lv_vm {
   uint64_t asked_ms;                       /* monotonic: we last changed something: events may be older than that */
   uint32_t changing;                       /* verbs that are at it */
   int32_t pid;
-  uint8_t pid_searching, syncing, sync_again, shutdown_asked, beating;
+  uint8_t pid_searching, syncing, sync_again, shutdown_asked, beating, saving, save_again;
 
   struct lv_domain *facts; /* of its XML as it runs, or as it is defined; NULL until it was read */
   struct hv_pair *labels;
@@ -176,6 +178,8 @@ struct lv_state {
 struct lv_state lv_state_of (int libvirt_state, int libvirt_reason);
 /* Takes a state that libvirt gave for an answer; what we know better (asked to shut down, starting) stays. */
 void lv_state_take (struct lv_vm *, int libvirt_state, int libvirt_reason);
+/* What libvirt was asked for at that time may be older than what a verb has done since, or is doing. */
+int lv_state_is_stale (const struct lv_vm *, uint64_t asked_at_ms);
 int lv_state_read (struct lv_vm *, struct hv_err *); /* [coro] asks libvirt's daemon, no QEMU */
 void lv_state_read_later (struct lv_vm *);
 
@@ -200,6 +204,7 @@ int lv_uuid_parse (const char *text, unsigned char *ret);              /* 0; -1:
 char *lv_uuid_text (struct hv_host *, const unsigned char *uuid);      /* the call's; NULL: out of memory */
 int lv_record_load (struct lv *, struct hv_err *);                     /* [coro] every VM */
 int lv_record_put (struct lv_vm *, struct hv_err *);                   /* [coro] */
+void lv_record_save_later (struct lv_vm *);                            /* its state has changed */
 int lv_record_delete (struct lv *, const char *name, struct hv_err *); /* [coro] */
 void lv_record_delete_later (struct lv_vm *);
 

@@ -69,12 +69,20 @@ is_local (const struct lv *lv)
   return strncmp (lv->uri, "qemu", 4) == 0 && slashes != NULL && slashes[3] == '/';
 }
 
+static int
+not_searching (const struct lv_vm *vm)
+{
+  return !vm->pid_searching;
+}
+
 void
 lv_process_find (struct lv_vm *vm)
 {
   struct hv_host *h = vm->lv->host;
   struct search s = { .pid = 0 };
   uint64_t since = vm->since_ms;
+  if (vm->pid_searching)
+    (void) lv_vm_wait (vm, not_searching, 10000, NULL);
   if (!is_local (vm->lv) || vm->pid != 0 || vm->pid_searching)
     return;
   char *uuid = lv_uuid_text (h, vm->uuid);
@@ -86,6 +94,7 @@ lv_process_find (struct lv_vm *vm)
   vm->pid_searching = 0;
   if (lv_vm_alive (vm) && (vm->since_ms == since || vm->pid == 0))
     vm->pid = s.pid;
+  lv_vm_wake (vm);
 }
 
 static void

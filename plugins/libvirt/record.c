@@ -43,6 +43,7 @@ lv_record_put (struct lv_vm *vm, struct hv_err *err)
   struct lv_document d = { .uuid = lv_uuid_text (h, vm->uuid) };
   if (d.uuid == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  HV_SET (&d, state, vm->state == HV_VM_UNREACHABLE ? vm->state_before : vm->state);
   if (vm->label_count > 0)
     HV_SET (&d, labels, ((struct hv_map){ vm->labels, vm->label_count }));
   (void) snprintf (key, sizeof key, KEY_PREFIX "%s", vm->name);
@@ -50,10 +51,55 @@ lv_record_put (struct lv_vm *vm, struct hv_err *err)
   return r < 0 ? hv_err_wrap (err, r, "record of VM '%s'", vm->name) : 0;
 }
 
+/* Changes that come while one is written are in the next. */
+static void
+save_run (void *self, void *arg)
+{
+  HV_CLEAN (lv_vm) struct lv_vm *vm = arg;
+  HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->lv->host);
+  (void) self;
+  while (vm->save_again && !vm->undefined && !vm->foreign) {
+    vm->save_again = 0;
+    if (lv_record_put (vm, err) < 0)
+      hv_log (vm->lv->host, HV_LOG_WARNING, "%s", hv_err_message (err));
+  }
+  vm->saving = 0;
+  lv_vm_wake (vm);
+}
+
+void
+lv_record_save_later (struct lv_vm *vm)
+{
+  if (vm->foreign || vm->undefined)
+    return;
+  vm->save_again = 1;
+  if (vm->saving)
+    return;
+  vm->saving = 1;
+  if (hv_go (vm->lv->host, "save", save_run, lv_vm_ref (vm)) < 0) {
+    vm->saving = 0;
+    lv_vm_unref (vm);
+  }
+}
+
+/* Not while a writer could write it again. */
+static int
+not_saving (const struct lv_vm *vm)
+{
+  return !vm->saving;
+}
+
 int
 lv_record_delete (struct lv *lv, const char *name, struct hv_err *err)
 {
   char key[256];
+  HV_CLEAN (lv_vm) struct lv_vm *vm = lv_vm_hold (lv, name, NULL);
+  if (vm != NULL && vm->saving) {
+    vm->save_again = 0;
+    int r = lv_vm_wait (vm, not_saving, 60000, err);
+    if (r < 0)
+      return r;
+  }
   (void) snprintf (key, sizeof key, KEY_PREFIX "%s", name);
   return lv->host->api->store_delete (lv->host, key, err);
 }
@@ -95,10 +141,10 @@ load_one (struct lv *lv, const char *key, struct hv_err *err)
     return HV_E_RESOURCE_EXHAUSTED;
   if (r == 0 && lv_vm_set_labels (vm, &d.labels) < 0)
     r = hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  /* until libvirt says what it is, nothing is known of it */
-  vm->state = vm->state_before = r == 0 ? HV_VM_UNREACHABLE : HV_VM_UNKNOWN;
+  vm->state = vm->state_before = r == 0 ? d.state : HV_VM_UNKNOWN;
+  vm->known = r == 0;
   if (r == 0)
-    return lv_text_set (&vm->reason, "libvirt_not_asked_yet");
+    return 0; /* what it was; libvirt will say what it is */
   hv_log (h, HV_LOG_ERROR, "VM '%s': %s", vm->name, hv_err_message (err));
   (void) lv_text_set (&vm->reason, "record_unreadable");
   (void) lv_text_set (&vm->detail, hv_err_message (err));

@@ -71,22 +71,32 @@ still_asked (const struct lv_vm *vm, struct lv_state s)
   return vm->state == HV_VM_STOPPING && vm->shutdown_asked && s.state == HV_VM_RUNNING;
 }
 
+int
+lv_state_is_stale (const struct lv_vm *vm, uint64_t asked_at_ms)
+{
+  return vm->changing > 0 || (vm->asked_ms != 0 && asked_at_ms < vm->asked_ms);
+}
+
 void
 lv_state_take (struct lv_vm *vm, int libvirt_state, int libvirt_reason)
 {
   struct lv_state s = lv_state_of (libvirt_state, libvirt_reason);
-  int first = vm->heard_ms == 0;
+  int first = !vm->known;
+  vm->known = 1;
   vm->heard_ms = vm->lv->host->api->now_ms ();
   if (vm->overdue > 0 && s.state != HV_VM_STOPPED && s.state != HV_VM_CRASHED)
     return; /* libvirt's daemon answers, its QEMU does not */
-  if (still_asked (vm, s))
-    return;
+  if (still_asked (vm, s) || (vm->state == HV_VM_STOPPED && s.state == HV_VM_CRASHED && !first))
+    return; /* the latter: it had crashed, and was stopped */
   if (s.state == vm->state && s.state == HV_VM_STOPPED && vm->reason == NULL)
     (void) lv_text_set (&vm->reason, s.reason);
   if (first) /* nothing changed: we only learn what it is */
     lv_vm_begin_state (vm, s.state, s.reason, detail_of (s));
-  else
+  else {
+    if (vm->state == HV_VM_STOPPED && s.state != HV_VM_STOPPED && s.state != HV_VM_CRASHED)
+      lv_vm_set_state (vm, HV_VM_STARTING, "start", NULL); /* by somebody else */
     lv_vm_set_state (vm, s.state, s.reason, detail_of (s));
+  }
   if (lv_vm_alive (vm) && vm->pid == 0)
     lv_process_find_later (vm);
 }
@@ -110,8 +120,9 @@ lv_state_read (struct lv_vm *vm, struct hv_err *err)
 {
   struct state_work *s = lv_work_new (sizeof *s, state_run, "state of VM", LV_WORK_LIGHT);
   HV_CLEAN (lv_work) struct lv_work *w = (struct lv_work *) s;
+  uint64_t now = vm->lv->host->api->now_ms ();
   int r = lv_work_run (vm->lv, w, vm, 0, err);
-  if (r == 0)
+  if (r == 0 && !lv_state_is_stale (vm, now))
     lv_state_take (vm, s->state, s->reason);
   return r;
 }

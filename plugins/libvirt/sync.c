@@ -24,19 +24,18 @@ seen_clear (struct seen *s)
 static int
 seen_read (virDomainPtr dom, struct seen *s)
 {
-  s->name = strdup (virDomainGetName (dom));
-  s->persistent = virDomainIsPersistent (dom);
   char *xml = virDomainGetXMLDesc (dom, 0);
-  int ok = s->name != NULL && virDomainGetUUID (dom, s->uuid) == 0 && virDomainGetState (dom, &s->state, &s->reason, 0) == 0
-           && xml != NULL;
-  if (ok)
-    (void) lv_domain_read (xml, &s->facts, NULL); /* without: what cannot be read is not known, and the rest is */
+  s->name = strdup (virDomainGetName (dom));
+  if (xml != NULL)
+    (void) lv_domain_read (xml, &s->facts, NULL); /* what cannot be read is not known, and the rest is */
+  int ok = xml != NULL && s->name != NULL && virDomainGetUUID (dom, s->uuid) == 0
+           && (s->persistent = virDomainIsPersistent (dom)) >= 0 && virDomainGetState (dom, &s->state, &s->reason, 0) == 0;
   free (xml);
   return ok ? 0 : -1;
 }
 
 static void
-take (struct lv_vm *vm, struct seen *s)
+take (struct lv_vm *vm, struct seen *s, uint64_t asked_at_ms)
 {
   vm->defined = 1;
   vm->transient = s->persistent == 0;
@@ -44,7 +43,8 @@ take (struct lv_vm *vm, struct seen *s)
     lv_domain_free (vm->facts);
     vm->facts = HV_STEAL (s->facts);
   }
-  lv_state_take (vm, s->state, s->reason);
+  if (!lv_state_is_stale (vm, asked_at_ms))
+    lv_state_take (vm, s->state, s->reason);
   if (vm->facts != NULL && lv_vm_alive (vm) && vm->facts->agent_connected != vm->agent_connected && vm->changing == 0) {
     struct hv_agent_event e = { .vm = vm->name, .connected = vm->facts->agent_connected };
     vm->agent_connected = vm->facts->agent_connected;
@@ -79,9 +79,10 @@ lv_sync_vm (struct lv_vm *vm, struct hv_err *err)
   HV_CLEAN (lv_work) struct lv_work *w = (struct lv_work *) o;
   if (w != NULL)
     w->clear = one_clear;
+  uint64_t now = vm->lv->host->api->now_ms ();
   int r = lv_work_run (vm->lv, w, vm, 0, err);
   if (r == 0)
-    take (vm, &o->seen);
+    take (vm, &o->seen, now);
   return r;
 }
 
@@ -169,7 +170,7 @@ gone (struct lv_vm *vm)
 }
 
 static void
-take_one (struct lv *lv, struct seen *s)
+take_one (struct lv *lv, struct seen *s, uint64_t asked_at_ms)
 {
   struct lv_vm *vm = lv_vm_find (lv, s->name, NULL);
   if (vm != NULL && memcmp (vm->uuid, s->uuid, sizeof vm->uuid) != 0) {
@@ -183,7 +184,7 @@ take_one (struct lv *lv, struct seen *s)
     return;
   if (fresh)
     vm->foreign = 1;
-  take (vm, s);
+  take (vm, s, asked_at_ms);
   if (fresh && lv->synced)
     lv_vm_announce (vm, "defined", 0);
 }
@@ -212,7 +213,7 @@ lv_sync_all (struct lv *lv, struct hv_err *err)
     if (!was_seen (a, lv->vms[i]) && lv->vms[i]->asked_ms <= begun)
       gone (lv->vms[i]);
   for (uint32_t i = 0; i < a->count; i++)
-    take_one (lv, &a->items[i]);
+    take_one (lv, &a->items[i], begun);
   return 0;
 }
 

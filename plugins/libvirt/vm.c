@@ -326,6 +326,7 @@ lv_vm_set_state (struct lv_vm *vm, uint32_t state, const char *reason, const cha
   if (vm->pid > 0)
     HV_SET (&e, pid, (uint32_t) vm->pid);
   vm_publish (vm, &e);
+  lv_record_save_later (vm);
   lv_vm_wake (vm);
 }
 

@@ -148,15 +148,18 @@ lv_work_error (struct lv_work *w, int code, const char *fmt, ...)
   return code;
 }
 
+/* Any further call of libvirt, a mere question too, replaces its last error. */
 int
 lv_work_fail (struct lv_work *w)
 {
   virErrorPtr e = virGetLastError ();
-  const char *words = e != NULL && e->message != NULL ? e->message : "libvirt gives no reason";
+  int code = e != NULL ? code_of (e->code) : HV_E_INTERNAL;
+  char words[sizeof w->message];
+  (void) snprintf (words, sizeof words, "%s", e != NULL && e->message != NULL ? e->message : "libvirt gives no reason");
   if (w->conn != NULL && virConnectIsAlive (w->conn) == 0)
     return lv_work_error (w, w->flags & LV_WORK_CHANGES ? HV_E_UNKNOWN : HV_E_UNAVAILABLE,
                           "the connection to libvirt broke while it was under way: %s", words);
-  return lv_work_error (w, e != NULL ? code_of (e->code) : HV_E_INTERNAL, "%s", words);
+  return lv_work_error (w, code, "%s", words);
 }
 
 /* --- the worker --- */
