@@ -43,12 +43,15 @@ event_state (struct lv_vm *vm, uint32_t state, const char *reason, const char *d
 }
 
 static void
-on_started (struct lv_vm *vm, int running)
+on_started (struct lv_vm *vm, int running, long long detail)
 {
+  static const char *const reasons[] = { "user", "migrated", "from_snapshot", "migrated" };
   if (vm->state == HV_VM_STOPPED || vm->state == HV_VM_CRASHED)
     event_state (vm, HV_VM_STARTING, "start", NULL);
   if (running)
-    event_state (vm, HV_VM_RUNNING, vm->state == HV_VM_STARTING ? "booted" : "user", NULL);
+    event_state (vm, HV_VM_RUNNING,
+                 vm->state == HV_VM_STARTING && detail == VIR_DOMAIN_EVENT_RESUMED_UNPAUSED ? "booted" : WORD (reasons, detail),
+                 NULL);
   lv_sync_vm_later (vm); /* its state, too: a machine may begin paused */
 }
 
@@ -128,13 +131,13 @@ on_lifecycle (struct lv *lv, struct lv_vm *vm, const struct lv_note *n)
     on_undefined (vm);
     break;
   case VIR_DOMAIN_EVENT_STARTED:
-    on_started (vm, 0);
+    on_started (vm, 0, 0);
     break;
   case VIR_DOMAIN_EVENT_SUSPENDED:
     on_suspended (vm, n->y);
     break;
   case VIR_DOMAIN_EVENT_RESUMED:
-    on_started (vm, 1);
+    on_started (vm, 1, n->y);
     break;
   case VIR_DOMAIN_EVENT_STOPPED:
     on_stopped (vm, n->y);

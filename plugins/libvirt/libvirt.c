@@ -27,8 +27,10 @@ lv_stop_instance (void *self)
   if (lv == NULL)
     return;
   lv->host->api->timer_free (lv->host, lv->tick);
-  while (lv->vm_count > 0)
+  while (lv->vm_count > 0) {
+    lv_console_close (lv->vms[lv->vm_count - 1]);
     lv_vm_remove (lv->vms[lv->vm_count - 1]);
+  }
   free (lv->vms);
   lv_notes_free (lv);
   lv_pool_stop (lv);
@@ -105,7 +107,32 @@ const struct hv_plugin lv_plugin = {
     HV_IMPLEMENT (hv_hypervisor_resume, lv_resume),
     HV_IMPLEMENT (hv_hypervisor_reset, lv_reset),
     HV_IMPLEMENT (hv_hypervisor_reboot, lv_reboot),
-#define LV_LACKS(verb_, why_) HV_IMPLEMENT (hv_hypervisor_##verb_, lv_lacking_##verb_),
+    HV_IMPLEMENT (hv_hypervisor_block_info, lv_block_info),
+    HV_IMPLEMENT (hv_hypervisor_block_stats, lv_block_stats),
+    HV_IMPLEMENT (hv_hypervisor_block_errors, lv_block_errors),
+    HV_IMPLEMENT (hv_hypervisor_interface_stats, lv_interface_stats),
+    HV_IMPLEMENT (hv_hypervisor_memory_stats, lv_memory_stats),
+    HV_IMPLEMENT (hv_hypervisor_attach, lv_attach),
+    HV_IMPLEMENT (hv_hypervisor_detach, lv_detach),
+    HV_IMPLEMENT (hv_hypervisor_resize_block, lv_resize_block),
+    HV_IMPLEMENT (hv_hypervisor_set_memory, lv_set_memory),
+    HV_IMPLEMENT (hv_hypervisor_set_vcpus, lv_set_vcpus),
+    HV_IMPLEMENT (hv_hypervisor_snapshot_create, lv_snapshot_create),
+    HV_IMPLEMENT (hv_hypervisor_snapshot_list, lv_snapshot_list),
+    HV_IMPLEMENT (hv_hypervisor_snapshot_delete, lv_snapshot_delete),
+    HV_IMPLEMENT (hv_hypervisor_block_commit, lv_block_commit),
+    HV_IMPLEMENT (hv_hypervisor_block_pull, lv_block_pull),
+    HV_IMPLEMENT (hv_hypervisor_block_mirror, lv_block_mirror),
+    HV_IMPLEMENT (hv_hypervisor_save, lv_save),
+    HV_IMPLEMENT (hv_hypervisor_restore, lv_restore),
+    HV_IMPLEMENT (hv_hypervisor_migrate, lv_migrate),
+    HV_IMPLEMENT (hv_hypervisor_migrate_in, lv_migrate_in),
+    HV_IMPLEMENT (hv_hypervisor_dump_memory, lv_dump_memory),
+    HV_IMPLEMENT (hv_hypervisor_console, lv_console),
+    HV_IMPLEMENT (hv_hypervisor_display, lv_display),
+    HV_IMPLEMENT (hv_hypervisor_screenshot, lv_screenshot),
+    HV_IMPLEMENT (hv_hypervisor_send_key, lv_send_key),
+    #define LV_LACKS(verb_, why_) HV_IMPLEMENT (hv_hypervisor_##verb_, lv_lacking_##verb_),
 #include "lacks.h"
 #undef LV_LACKS
     NULL },

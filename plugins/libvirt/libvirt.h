@@ -90,6 +90,7 @@ struct lv_vm {
   unsigned char uuid[VIR_UUID_BUFLEN];
   uint8_t defined;   /* libvirt knows it, as far as was heard last */
   uint8_t transient; /* libvirt forgets it when it ends */
+  uint8_t awaited;   /* it is to migrate here */
   uint8_t known;     /* its state is what it was last; if not, the first one that is heard is no change */
   uint8_t foreign, undefined, agent_connected;
 
@@ -221,6 +222,9 @@ void lv_device_told (struct lv_vm *, const char *device, int kind); /* kind: VIR
 void lv_block_job_told (struct lv_vm *, const char *target, int status);
 void lv_reset_told (struct lv_vm *);
 
+/* --- streams.c --- */
+void lv_console_close (struct lv_vm *);
+
 /* --- fault.c: failures of disks --- */
 void lv_fault_note (struct lv_vm *, const struct hv_io_error *);
 void lv_faults_resumed (struct lv_vm *); /* the guest runs again: what failed is tried again */
@@ -234,6 +238,9 @@ void lv_figures_merge (struct lv_figures **into, struct lv_figures *from);
 /* Asks libvirt about one VM, or all; waits stats_ms. What does not answer in time keeps its older figures. [coro] */
 int lv_figures_ask (struct lv *, struct lv_vm *one, uint32_t groups, struct hv_err *);
 const struct hv_block_stat *lv_figures_block (const struct lv_vm *, const char *target); /* NULL: not known */
+/* 1: these groups were read now, 0: what is known is old, but there; UNAVAILABLE: it never was. [coro] */
+int lv_figures_need (struct lv_vm *, uint32_t groups, uint64_t max_age_ms, struct hv_err *);
+void lv_nics_fill (const struct lv_vm *, struct hv_vm_stats *ret);
 void lv_memory_fill (const struct lv_vm *, struct hv_memory_stats *ret);
 
 /* --- heartbeat.c: a running VM that is not heard of is asked something that its QEMU has to answer --- */
@@ -258,6 +265,31 @@ int lv_stats (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_agent_command (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_pause (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_resume (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_block_info (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_block_stats (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_block_errors (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_interface_stats (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_memory_stats (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_attach (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_detach (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_resize_block (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_set_memory (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_set_vcpus (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_snapshot_create (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_snapshot_list (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_snapshot_delete (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_block_commit (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_block_pull (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_block_mirror (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_save (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_restore (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_migrate (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_migrate_in (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_dump_memory (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_console (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_display (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_screenshot (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_send_key (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_reset (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_reboot (void *, struct hv_call *, const void *, void *, struct hv_err *);
 

@@ -140,14 +140,16 @@ lv_stop (void *self, struct hv_call *call, const void *args, void *result, struc
   if (lv_vm_alive (vm))
     lv_vm_set_state (vm, HV_VM_STOPPING, "destroy", NULL);
   hv_step (vm->lv->host, "stop.intent");
-  int r = lv_vm_alive (vm) || !no_change_pending (vm) ? destroy (vm, err) : 0;
+  int r = lv_vm_alive (vm) || vm->awaited || !no_change_pending (vm) ? destroy (vm, err) : 0;
   if (r < 0) {
     lv_state_read_later (vm);
     return r;
   }
   hv_step (vm->lv->host, "stop.gone");
+  int awaited = vm->awaited;
+  vm->awaited = 0;
   lv_vm_set_state (vm, HV_VM_STOPPED, "destroyed", NULL);
-  if (transient)
+  if (transient || awaited)
     lv_sync_later (vm->lv); /* libvirt has forgotten it */
   else if (!vm->undefined)
     r = lv_sync_vm (vm, err);

@@ -81,6 +81,8 @@ void
 lv_state_take (struct lv_vm *vm, int libvirt_state, int libvirt_reason)
 {
   struct lv_state s = lv_state_of (libvirt_state, libvirt_reason);
+  if (s.state == HV_VM_MIGRATING && !vm->awaited && vm->changing == 0)
+    s = (struct lv_state){ HV_VM_PAUSED, "migration" }; /* it has come, and nobody said that it may run */
   int first = !vm->known;
   vm->known = 1;
   vm->heard_ms = vm->lv->host->api->now_ms ();

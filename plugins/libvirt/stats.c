@@ -38,8 +38,8 @@ blocks_row (struct lv_vm *vm, struct hv_vm_stats *ret)
   ret->has.block = ret->block.items != NULL;
 }
 
-static void
-nics_row (struct lv_vm *vm, struct hv_vm_stats *ret)
+void
+lv_nics_fill (const struct lv_vm *vm, struct hv_vm_stats *ret)
 {
   struct hv_host *h = vm->lv->host;
   const struct lv_figures *f = vm->figures;
@@ -99,7 +99,7 @@ stats_row (struct lv_vm *vm, uint32_t wanted, struct hv_vm_stats *ret)
   if (wanted & has & LV_FIGURES_BLOCK)
     blocks_row (vm, ret);
   if (wanted & has & LV_FIGURES_NET)
-    nics_row (vm, ret);
+    lv_nics_fill (vm, ret);
 }
 
 /* --- the verb --- */

@@ -159,7 +159,7 @@ all_clear (struct lv_work *w)
 static void
 gone (struct lv_vm *vm)
 {
-  if (vm->changing > 0)
+  if (vm->changing > 0 || vm->awaited)
     return;
   if (lv_vm_alive (vm))
     lv_vm_set_state (vm, HV_VM_STOPPED, "gone", "libvirt does not know it any more");

@@ -300,8 +300,10 @@ vm_take_state (struct lv_vm *vm, uint32_t state, const char *reason, const char 
     vm->pid = 0;
   if (state == HV_VM_STOPPED || state == HV_VM_CRASHED)
     vm->agent_connected = 0;
-  if (state == HV_VM_RUNNING)
+  if (state == HV_VM_RUNNING) {
     lv_faults_resumed (vm);
+    vm->awaited = 0;
+  }
 }
 
 void

@@ -4,8 +4,9 @@
     with Libvirtd() as l:
         l.uri; l.virsh("list"); l.stop_signal(); l.cont(); l.kill(); l.start()
 
-Everything it started is ended with it, by pid: itself, and the QEMUs of its domains. HVKIT_LIBVIRT_URI in the environment of a program that
-is run through this file's command line (python3 libvirtd.py PROGRAM ...) names the connection."""
+Everything it started is ended with it, by pid: itself, and the QEMUs of its domains.
+python3 libvirtd.py PROGRAM ... runs a program beside one (main)."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -25,6 +26,7 @@ ENTER = r"""
 mount --make-rslave / && mount --make-rshared / || exit 1
 if [ -e /dev/kvm ]; then : > %(root)s/no-kvm && mount --bind %(root)s/no-kvm /dev/kvm && mount -o remount,bind,ro /dev/kvm || exit 1; fi
 for d in %(dirs)s; do mkdir -p /$d && mount --bind %(root)s/$d /$d || exit 1; done
+hostname hvkit-lv-%(name)s
 exec %(daemon)s -f %(root)s/etc/libvirt/libvirtd.conf -p %(root)s/pid
 """
 
@@ -57,7 +59,7 @@ class Libvirtd:
         self.cleanup()
 
     def start(self):
-        enter = ENTER % {"dirs": " ".join(DIRS), "root": self.dir, "daemon": self.daemon}
+        enter = ENTER % {"dirs": " ".join(DIRS), "root": self.dir, "daemon": self.daemon, "name": self.dir.name[-8:].replace("_", "x")}
         prefix = ["ip", "netns", "exec", self.netns] if self.netns else []
         out = open(self.dir / "out", "ab")
         self.process = subprocess.Popen([*prefix, "unshare", "-m", "-u", "sh", "-c", enter], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
@@ -143,12 +145,14 @@ class Libvirtd:
 
 
 def main():
-    with Libvirtd() as l:
-        env = dict(os.environ, HVKIT_LIBVIRT_URI=l.uri)
-        argv = [a.replace("@URI@", l.uri) for a in sys.argv[1:]]
-        code = subprocess.run(argv, env=env).returncode
-        if code != 0 and os.environ.get("HVKIT_LIBVIRT_LOG"):
-            print(l.log.read_text() if l.log.exists() else "", file=sys.stderr)
+    """@URI@ in the arguments is the connection, @URI2@ that of a second libvirtd, which is started if it is asked for."""
+    with contextlib.ExitStack() as stack:
+        argv = sys.argv[1:]
+        for word in ("@URI@", "@URI2@"):
+            if word == "@URI@" or any(word in a for a in argv):
+                l = stack.enter_context(Libvirtd())
+                argv = [a.replace(word, l.uri) for a in argv]
+        code = subprocess.run(argv).returncode
     sys.exit(code)
 
 

@@ -4,11 +4,8 @@
 #include "check.h"
 #include "device.h"
 #include <inttypes.h>
-#include <libxml/parser.h>
 #include <stdio.h>
 #include <string.h>
-
-#define PLACEHOLDER "ua-placeholder-"
 
 struct build {
   struct lv_writer w;
@@ -268,48 +265,4 @@ lv_xml_build (const struct hv_machine *m, const struct lv_xml_options *o, char *
   add_cpu (&b);
   add_devices (&b);
   return lv_writer_end (&b.w, ret_xml, err);
-}
-
-/* --- the second definition --- */
-
-static int
-is_placeholder (xmlNodePtr n)
-{
-  for (xmlNodePtr c = n->children; c != NULL; c = c->next) {
-    xmlChar *name = c->type == XML_ELEMENT_NODE && strcmp ((const char *) c->name, "alias") == 0
-                        ? xmlGetNoNsProp (c, (const xmlChar *) "name")
-                        : NULL;
-    int is = name != NULL && strncmp ((const char *) name, PLACEHOLDER, strlen (PLACEHOLDER)) == 0;
-    xmlFree (name);
-    if (is)
-      return 1;
-  }
-  return 0;
-}
-
-static xmlNodePtr
-devices_of (xmlDocPtr doc)
-{
-  xmlNodePtr root = xmlDocGetRootElement (doc);
-  for (xmlNodePtr c = root != NULL ? root->children : NULL; c != NULL; c = c->next)
-    if (c->type == XML_ELEMENT_NODE && strcmp ((const char *) c->name, "devices") == 0)
-      return c;
-  return NULL;
-}
-
-int
-lv_xml_drop_placeholders (const char *xml, char **ret_xml, struct hv_err *err)
-{
-  struct lv_writer w = { .doc = lv_xml_parse (xml, err) };
-  if (w.doc == NULL)
-    return HV_E_INVALID_ARGUMENT;
-  xmlNodePtr devices = devices_of (w.doc);
-  for (xmlNodePtr n = devices != NULL ? devices->children : NULL, next; n != NULL; n = next) {
-    next = n->next;
-    if (n->type == XML_ELEMENT_NODE && strcmp ((const char *) n->name, "interface") == 0 && is_placeholder (n)) {
-      xmlUnlinkNode (n);
-      xmlFreeNode (n);
-    }
-  }
-  return lv_writer_end (&w, ret_xml, err);
 }

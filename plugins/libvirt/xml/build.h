@@ -31,6 +31,12 @@ struct lv_xml_snapshot_disk {
   const char *target, *path, *format;
 };
 int lv_xml_snapshot (const char *name, const struct lv_xml_snapshot_disk *, uint32_t count, char **ret_xml, struct hv_err *);
+/* The definition with this many processors, in as many sockets; INVALID_ARGUMENT when they are not whole. */
+int lv_xml_set_vcpus (const char *xml, uint32_t vcpus, char **ret_xml, struct hv_err *);
+/* The same domain on another node: every path below `dir` is below `to` instead. */
+int lv_xml_move (const char *xml, const char *dir, const char *to, char **ret_xml, struct hv_err *);
+/* A block copy's target. */
+int lv_xml_copy_target (const char *path, const char *format, char **ret_xml, struct hv_err *);
 /* Files a machine names, probed for O_DIRECT as KubeVirt does (blocks: on a worker). */
 int lv_xml_probe_direct (const struct hv_machine *, uint8_t *ret_direct);
 #endif

@@ -144,3 +144,13 @@ lv_xml_snapshot (const char *name, const struct lv_xml_snapshot_disk *disks, uin
   }
   return lv_writer_end (&w, ret_xml, err);
 }
+
+int
+lv_xml_copy_target (const char *path, const char *format, char **ret_xml, struct hv_err *err)
+{
+  struct lv_writer w = { 0 };
+  xmlNodePtr n = lv_element (&w, NULL, "disk", "type", "file", NULL);
+  (void) lv_element (&w, n, "driver", "name", "qemu", "type", format, NULL);
+  (void) lv_element (&w, n, "source", "file", path, NULL);
+  return lv_writer_end (&w, ret_xml, err);
+}

@@ -306,3 +306,61 @@ lv_domain_nic (const struct lv_domain *d, const char *name)
       return &d->nics[i];
   return NULL;
 }
+
+/* --- snapshots --- */
+
+static int
+read_snapshot_disks (const xmlNode *disks, struct lv_snapshot *s)
+{
+  s->disks = calloc ((size_t) count_of (disks, "disk") + 1, sizeof *s->disks);
+  for (const xmlNode *c = child (disks, "disk"); s->disks != NULL && c != NULL; c = next_of (c)) {
+    struct lv_snapshot_disk *d = &s->disks[s->disk_count++];
+    d->target = attr (c, "name");
+    d->format = attr (child (c, "driver"), "type");
+    d->path = attr_is (c, "snapshot", "external") ? source_of (c) : NULL;
+    if (d->target == NULL)
+      return -1;
+  }
+  return s->disks != NULL ? 0 : -1;
+}
+
+int
+lv_snapshot_read (const char *xml, struct lv_snapshot **ret, struct hv_err *err)
+{
+  xmlDocPtr doc = lv_xml_parse (xml, err);
+  if (doc == NULL)
+    return HV_E_INVALID_ARGUMENT;
+  const xmlNode *root = xmlDocGetRootElement (doc);
+  HV_CLEAN (lv_snapshot) struct lv_snapshot *s = calloc (1, sizeof *s);
+  int ok = s != NULL && root != NULL && strcmp ((const char *) root->name, "domainsnapshot") == 0;
+  if (ok) {
+    s->name = content (child (root, "name"));
+    s->parent = content (child (child (root, "parent"), "name"));
+    s->state = content (child (root, "state"));
+    s->created_s = number (content (child (root, "creationTime")));
+    s->has_memory = child (root, "memory") != NULL && !attr_is (child (root, "memory"), "snapshot", "no");
+    ok = s->name != NULL && read_snapshot_disks (child (root, "disks"), s) == 0;
+  }
+  xmlFreeDoc (doc);
+  if (!ok)
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "the XML is no snapshot of a domain");
+  *ret = HV_STEAL (s);
+  return 0;
+}
+
+void
+lv_snapshot_free (struct lv_snapshot *s)
+{
+  if (s == NULL)
+    return;
+  for (uint32_t i = 0; i < s->disk_count; i++) {
+    free (s->disks[i].target);
+    free (s->disks[i].path);
+    free (s->disks[i].format);
+  }
+  free (s->disks);
+  free (s->name);
+  free (s->parent);
+  free (s->state);
+  free (s);
+}

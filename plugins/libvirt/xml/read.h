@@ -39,4 +39,19 @@ void lv_domain_free (struct lv_domain *); /* NULL is fine */
 HV_CLEAN_DEFINE (lv_domain, struct lv_domain, lv_domain_free)
 const struct lv_disk *lv_domain_disk (const struct lv_domain *, const char *name); /* NULL: none */
 const struct lv_nic *lv_domain_nic (const struct lv_domain *, const char *name);
+
+/* A snapshot, as virDomainSnapshotGetXMLDesc gives it. */
+struct lv_snapshot_disk {
+  char *target, *path, *format; /* path: NULL: not in it */
+};
+struct lv_snapshot {
+  char *name, *parent, *state;
+  uint64_t created_s;
+  uint8_t has_memory;
+  struct lv_snapshot_disk *disks;
+  uint32_t disk_count;
+};
+int lv_snapshot_read (const char *xml, struct lv_snapshot **ret, struct hv_err *);
+void lv_snapshot_free (struct lv_snapshot *);
+HV_CLEAN_DEFINE (lv_snapshot, struct lv_snapshot, lv_snapshot_free)
 #endif

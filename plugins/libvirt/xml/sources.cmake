@@ -4,6 +4,7 @@ set(LV_XML_SOURCES
   xml/check.c
   xml/device.c
   xml/direct.c
+  xml/edit.c
   xml/read.c
   xml/tree.c
 )

@@ -30,6 +30,7 @@ extern const struct tck_suite tck_hypervisor;
 
 struct tck_options {
   const char *plugin_path, *config, *dir;
+  const char *other_config; /* of a second instance; NULL: the same */
   json_t *machine;    /* template of a machine; NULL: the kit's own */
   uint64_t slack_ms;  /* how late an answer may be that is due at once */
   uint64_t settle_ms; /* how long a machine may take to get anywhere */

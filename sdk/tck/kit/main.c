@@ -14,6 +14,7 @@ static const char usage[]
     = "usage: hvkit-tck hypervisor PLUGIN.so [options]\n"
       "Runs the conformance checks of hypervisor/1 against a plugin. Exit status: 0 nothing failed, 1 something did, 2 usage.\n\n"
       "  --config JSON|@FILE    the plugin's configuration, as in its manifest\n"
+      "  --other-config JSON|@FILE  configuration of the second instance, in checks that need one. Default: that of the first\n"
       "  --machine JSON|@FILE   a machine (as define takes it) to make VMs from; name and uuid are the kit's. Default: 64 MiB, no "
       "disk\n"
       "  --only GLOB            only checks whose id matches; may be repeated\n"
@@ -32,7 +33,7 @@ struct command {
   const char *globs[GLOBS_MAX];
   uint32_t glob_count;
   int list, json;
-  char *config, *dir, *plugin;
+  char *config, *other_config, *dir, *plugin;
 };
 
 static void __attribute__ ((noreturn, format (printf, 1, 2))) refuse (const char *fmt, ...)
@@ -79,6 +80,11 @@ option (struct command *c, int which, const char *name, const char *value)
     c->options.config = c->config = json_dumps (j, JSON_COMPACT);
     json_decref (j);
     break;
+  case 'C':
+    j = json_argument (name, value);
+    c->options.other_config = c->other_config = json_dumps (j, JSON_COMPACT);
+    json_decref (j);
+    break;
   case 'm':
     c->options.machine = json_argument (name, value);
     break;
@@ -120,9 +126,10 @@ static void
 arguments (struct command *c, int argc, char **argv)
 {
   static const struct option options[]
-      = { { "config", 1, NULL, 'c' },   { "machine", 1, NULL, 'm' }, { "only", 1, NULL, 'g' },     { "list", 0, NULL, 'l' },
-          { "output", 1, NULL, 'o' },   { "dir", 1, NULL, 'd' },     { "slack-ms", 1, NULL, 's' }, { "settle-ms", 1, NULL, 'e' },
-          { "check-ms", 1, NULL, 't' }, { "help", 0, NULL, 'h' },    { NULL, 0, NULL, 0 } };
+      = { { "config", 1, NULL, 'c' },       { "machine", 1, NULL, 'm' },   { "only", 1, NULL, 'g' },
+          { "list", 0, NULL, 'l' },         { "output", 1, NULL, 'o' },    { "dir", 1, NULL, 'd' },
+          { "slack-ms", 1, NULL, 's' },     { "settle-ms", 1, NULL, 'e' }, { "check-ms", 1, NULL, 't' },
+          { "other-config", 1, NULL, 'C' }, { "help", 0, NULL, 'h' },      { NULL, 0, NULL, 0 } };
   int which, at = 0;
   *c = (struct command){ .suite = &tck_hypervisor, .options = { .slack_ms = 1000, .settle_ms = 30000, .check_ms = 120000 } };
   while ((which = getopt_long (argc, argv, "o:h", options, &at)) != -1)
@@ -210,6 +217,7 @@ main (int argc, char **argv)
     (void) nftw (c.dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
   json_decref (c.options.machine);
   free (c.config);
+  free (c.other_config);
   free (c.dir);
   free (c.plugin);
   return report.counts[TCK_FAIL] > 0 ? 1 : 0;

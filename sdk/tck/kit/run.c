@@ -98,7 +98,8 @@ tck_other (struct tck *t)
   if (other == NULL || asprintf (&dir, "%s/other", t->files) < 0 || (mkdir (dir, 0755) < 0 && errno != EEXIST))
     tck_fail (t, "the kit cannot make a second daemon");
   *other = *t;
-  other->host = hv_fake_new (t->plugin, t->options->config, dir, &error);
+  other->host
+      = hv_fake_new (t->plugin, t->options->other_config != NULL ? t->options->other_config : t->options->config, dir, &error);
   free (dir);
   TCK_CHECK (t, other->host != NULL, "a second instance does not start: %s", error);
   other->other = t;
