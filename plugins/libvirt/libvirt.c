@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The libvirt backend. This file is its table, its beginning and its end. */
 #include "libvirt.h"
+#include <hvkit/kvm.h>
 #include <string.h>
 
 const char *const lv_accel_words[] = { "auto", "kvm", "tcg", NULL };
@@ -34,6 +35,8 @@ lv_stop_instance (void *self)
   free (lv->vms);
   lv_notes_free (lv);
   lv_pool_stop (lv);
+  lv_spawn_leave (lv->spawn);
+  free (lv->kvm_reason);
   if (lv->entered)
     lv_eventloop_leave ();
   lv->host->api->cond_free (lv->host, lv->changed);
@@ -42,11 +45,39 @@ lv_stop_instance (void *self)
   free (lv);
 }
 
+/* Our own daemon has ended, and is started again: the connection does not have to find out by itself. */
+static void
+on_daemon_ended (void *arg, const char *why)
+{
+  lv_connection_lost (arg, why);
+}
+
+static int
+start_daemon (struct lv *lv, struct hv_err *err)
+{
+  const struct lv_spawn_config *c = &lv->config->spawn;
+  if (!HV_HAS (lv->config, spawn))
+    return 0;
+  if (HV_HAS (lv->config, uri))
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "config: uri and spawn: one of them, since spawn brings its own");
+  HV_CLEAN (hv_free)
+  char *program = HV_HAS (c, launcher) ? strdup (c->launcher) : hv_program_beside (&lv_plugin, "hvkit-libvirt-launch");
+  if (program == NULL)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  int r = c->kvm == LV_SPAWN_KVM_AUTO ? lv_node_kvm (lv, err) : 0;
+  if (r == 0)
+    r = lv_spawn_start (lv->host, c, program, lv->kvm_works, on_daemon_ended, lv, &lv->spawn, err);
+  return r < 0 ? hv_err_wrap (err, r, "spawn") : 0;
+}
+
 static int
 start_parts (struct lv *lv, struct hv_err *err)
 {
   struct hv_host *h = lv->host;
-  lv->uri = strdup (lv->config->uri);
+  int started = start_daemon (lv, err);
+  if (started < 0)
+    return started;
+  lv->uri = strdup (lv->spawn != NULL ? lv_spawn_uri (lv->spawn) : lv->config->uri);
   lv->changed = h->api->cond_new (h);
   lv->tick = h->api->timer_new (h, lv_tick, lv);
   if (lv->uri == NULL || lv->changed == NULL || lv->tick == NULL)
@@ -77,7 +108,7 @@ lv_start_instance (struct hv_host *host, const void *config, void **ret_self, st
     return r;
   lv_connect_later (lv);
   host->api->timer_set (host, lv->tick, TICK_MS, TICK_MS);
-  (void) lv_wait_connected (lv, lv->config->adopt_ms);
+  (void) lv_wait_connected (lv, lv->spawn != NULL ? lv->config->spawn.ready_ms : lv->config->adopt_ms);
   return 0;
 }
 

@@ -5,6 +5,7 @@
 #ifndef LV_LIBVIRT_H
 #define LV_LIBVIRT_H
 #include "eventloop.h"
+#include "spawn/spawn.h"
 #include "work.h"
 #include "xml/read.h"
 #include <hvkit/iface/hypervisor.h>
@@ -15,7 +16,8 @@
 #define LV_KEEPALIVE_COUNT 4u
 
 #define LV_CONFIG(F, T) \
-  F (T, STR, _, uri, 0, "connection URI", .def = "qemu:///system", .max = 4096) \
+  F (T, STR, _, uri, 0, "connection URI; not with spawn", .def = "qemu:///system", .max = 4096) \
+  F (T, REC, lv_spawn_config, spawn, 0, "a libvirt daemon of our own instead of one that is there") \
   F (T, ENUM, lv_accel, accel, 0, "auto takes KVM where guest code runs on it; kvm and tcg pin it", .def = "auto") \
   F (T, STR, _, emulator, HV_PATH, "the emulator; absent: what libvirt takes", .max = 4096) \
   F (T, STR, _, kvm_probe, HV_PATH, "program that tries KVM; absent: hvkit-kvm-probe beside the plugin", .max = 4096) \
@@ -127,6 +129,7 @@ struct lv {
   struct hv_host *host;
   const struct lv_config *config;
   char *uri;
+  struct lv_spawn *spawn; /* NULL: libvirt's daemon is somebody else's */
   struct lv_pool *pool;
   struct hv_watch *done_watch;
   struct lv_notes *notes;
@@ -138,7 +141,8 @@ struct lv {
   uint32_t vm_count, vm_capacity;
   struct hv_timer *tick;
   struct hv_cond *changed;
-  uint8_t use_kvm;
+  uint8_t use_kvm, kvm_tried, kvm_works;
+  char *kvm_reason;
   unsigned long libvirt_version, hypervisor_version; /* major * 1000000 + minor * 1000 + release */
 };
 
@@ -247,6 +251,7 @@ void lv_memory_fill (const struct lv_vm *, struct hv_memory_stats *ret);
 void lv_vm_heartbeat (struct lv_vm *);
 
 /* --- node.c: what libvirt and this node can do --- */
+int lv_node_kvm (struct lv *, struct hv_err *); /* [coro] whether KVM runs guest code here; tried once */
 int lv_node_wait (struct lv *, struct hv_err *);                             /* [coro] until it is known */
 int lv_node_check (struct lv *, const struct hv_machine *, struct hv_err *); /* architecture, machine type, processor */
 

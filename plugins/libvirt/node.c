@@ -2,13 +2,36 @@
 /* What libvirt and this node can do. */
 #include "libvirt.h"
 #include "xml/check.h"
+#include <hvkit/kvm.h>
 #include <string.h>
+
+int
+lv_node_kvm (struct lv *lv, struct hv_err *err)
+{
+  if (lv->kvm_tried)
+    return 0;
+  HV_CLEAN (hv_free)
+  char *program
+      = HV_HAS (lv->config, kvm_probe) ? strdup (lv->config->kvm_probe) : hv_program_beside (&lv_plugin, "hvkit-kvm-probe");
+  int r = hv_kvm_try (lv->host, program, &lv->kvm_works, &lv->kvm_reason, err);
+  lv->kvm_tried = r == 0;
+  return r;
+}
+
+/* A pinned accelerator is libvirt's to refuse. */
+static int
+choose_accel (struct lv *lv, struct hv_err *err)
+{
+  int r = lv->config->accel == LV_ACCEL_AUTO ? lv_node_kvm (lv, err) : 0;
+  lv->use_kvm = lv->config->accel == LV_ACCEL_KVM || (lv->config->accel == LV_ACCEL_AUTO && lv->kvm_works);
+  return r;
+}
 
 int
 lv_node_wait (struct lv *lv, struct hv_err *err)
 {
   if (lv->connected)
-    return 0;
+    return choose_accel (lv, err);
   return hv_err_set (err, HV_E_UNAVAILABLE, "libvirt cannot be reached at '%s': %s", lv->uri,
                      lv->lost_why != NULL ? lv->lost_why : "not connected yet");
 }
@@ -53,6 +76,16 @@ lv_probe (void *self, struct hv_call *call, const void *args, void *result, stru
   ret->backend = "libvirt";
   ret->arch = "amd64";
   ret->accel = lv->use_kvm ? "kvm" : "tcg";
+  struct hv_accel *accels = hv_alloc (lv->host, 2 * sizeof *accels);
+  if (accels == NULL)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  accels[0] = (struct hv_accel){ .name = "kvm", .works = lv->kvm_works };
+  HV_SET (&accels[0], reason, lv->kvm_tried ? lv->kvm_reason : "not tried: the accelerator is pinned in the configuration");
+  accels[1] = (struct hv_accel){ .name = "tcg", .works = 1 };
+  HV_SET (&accels[1], reason, "emulation needs nothing from the processor");
+  ret->accels.items = accels;
+  ret->accels.count = 2;
+  ret->has.accels = 1;
   const char *version = hv_printf (lv->host, "%lu.%lu.%lu", lv->libvirt_version / 1000000, lv->libvirt_version / 1000 % 1000,
                                    lv->libvirt_version % 1000);
   if (version == NULL || probe_verbs (lv, ret) < 0)

@@ -120,6 +120,18 @@ add_cpu (struct build *b)
     (void) lv_element (&b->w, cpu, "feature", "name", "mpx", "policy", "disable", NULL);
 }
 
+/* The process runs as this uid; the files are made so that it can: nothing is relabelled. */
+static void
+add_owner (struct build *b)
+{
+  char label[48];
+  if (!HV_HAS (b->m, owner_uid))
+    return;
+  (void) snprintf (label, sizeof label, "+%" PRIu32 ":+%" PRIu32, b->m->owner_uid, b->m->owner_uid);
+  xmlNodePtr n = lv_element (&b->w, b->root, "seclabel", "type", "static", "model", "dac", "relabel", "no", NULL);
+  (void) lv_element_text (&b->w, n, "label", label);
+}
+
 /* --- devices --- */
 
 static void
@@ -264,5 +276,6 @@ lv_xml_build (const struct hv_machine *m, const struct lv_xml_options *o, char *
   add_features (&b);
   add_cpu (&b);
   add_devices (&b);
+  add_owner (&b);
   return lv_writer_end (&b.w, ret_xml, err);
 }
