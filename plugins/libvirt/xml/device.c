@@ -51,18 +51,21 @@ cache_of (const struct hv_machine_disk *d, int direct)
   return d->cache != HV_CACHE_AUTO ? hv_disk_cache_words[d->cache] : direct ? "none" : "writethrough";
 }
 
-/* Every layer with its format, down to an empty one: libvirt looks into no image to find out. */
+/* Every layer with its format, so that libvirt looks into no image to find out. Below a raw one there is none; below a qcow2 that
+ * nothing is declared for, it is said that there is none, whatever its header says. */
 static void
 backing (struct lv_writer *w, xmlNodePtr disk, const struct hv_machine_disk *d)
 {
   xmlNodePtr at = disk;
+  uint32_t last = d->format;
   for (uint32_t i = 0; i < d->backing.count; i++) {
     const struct hv_machine_layer *l = &d->backing.items[i];
     at = lv_element (w, at, "backingStore", "type", "file", NULL);
     (void) lv_element (w, at, "format", "type", hv_disk_format_words[l->format], NULL);
     (void) lv_element (w, at, "source", "file", l->path, NULL);
+    last = l->format;
   }
-  if (d->backing.count > 0 || d->format == HV_DISK_QCOW2)
+  if (last == HV_DISK_QCOW2)
     (void) lv_element (w, at, "backingStore", NULL);
 }
 
