@@ -3,6 +3,7 @@
 #include "check.h"
 #include "arch.h"
 #include <inttypes.h>
+#include <libxml/chvalid.h>
 #include <libxml/xmlstring.h>
 #include <string.h>
 
@@ -21,15 +22,24 @@ refuse (struct hv_err *err, int code, const char *path, const char *value, const
   return hv_err_set (err, code, "%s '%s': %s", path, value, why);
 }
 
-/* XML 1.0 has no place for control characters, however they are written, nor for what is not UTF-8. */
+/* XML 1.0 has no place for control characters, however they are written, nor for surrogates, U+FFFE, U+FFFF, and what is not
+ * UTF-8. */
 static int
 is_text (const char *s)
 {
-  if (!xmlCheckUTF8 ((const unsigned char *) s))
+  static const int least[] = { 0, 0, 0x80, 0x800, 0x10000 }; /* of as many bytes: a longer form than needed is none */
+  const unsigned char *at = (const unsigned char *) s;
+  size_t rest = strlen (s);
+  if (!xmlCheckUTF8 (at)) /* the one below takes a byte for the first of a character that cannot be it */
     return 0;
-  for (; *s != '\0'; s++)
-    if (((unsigned char) *s < 0x20 && *s != '\t') || *s == 0x7f)
+  while (rest > 0) {
+    int size = rest < 4 ? (int) rest : 4;
+    int c = xmlGetUTF8Char (at, &size);
+    if (c < 0x20 ? c != '\t' : c == 0x7f || c < least[size] || !xmlIsCharQ ((unsigned) c))
       return 0;
+    at += size;
+    rest -= (size_t) size;
+  }
   return 1;
 }
 
@@ -39,6 +49,18 @@ is_name (const char *s)
   if (*s == '\0' || *s == '.' || *s == '-')
     return 0;
   return s[strspn (s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")] == '\0';
+}
+
+static int
+check_kernel (const struct hv_machine_kernel *k, struct hv_err *err)
+{
+  const char *bad = !is_text (k->kernel)                           ? "kernel"
+                    : HV_HAS (k, initrd) && !is_text (k->initrd)   ? "initrd"
+                    : HV_HAS (k, cmdline) && !is_text (k->cmdline) ? "cmdline"
+                                                                   : NULL;
+  if (bad == NULL)
+    return 0;
+  return hv_err_set (err, HV_E_INVALID_ARGUMENT, "machine.kernel.%s: it has a control character, or is not UTF-8", bad);
 }
 
 static int
@@ -52,9 +74,7 @@ check_platform (const struct hv_machine *m, struct hv_err *err)
     return refuse (err, HV_E_UNIMPLEMENTED, "machine.firmware", m->firmware, "this backend has no secure boot yet; use efi");
   if (strcmp (m->firmware, "bios") != 0 && strcmp (m->firmware, "efi") != 0)
     return refuse (err, HV_E_INVALID_ARGUMENT, "machine.firmware", m->firmware, "one of bios, efi");
-  if (HV_HAS (m, kernel) && HV_HAS (&m->kernel, cmdline) && !is_text (m->kernel.cmdline))
-    return refuse (err, HV_E_INVALID_ARGUMENT, "machine.kernel.cmdline", "…", "it has a control character, or is not UTF-8");
-  return 0;
+  return HV_HAS (m, kernel) ? check_kernel (&m->kernel, err) : 0;
 }
 
 static int
