@@ -94,6 +94,7 @@ build_xml (struct lv *lv, const struct hv_machine *m, uint32_t *ret_placeholders
     r = make_dir (lv, dir, m, err);
   if (r < 0)
     return r;
+  o.netns = lv_netns (lv);
   o.emulator = HV_HAS (lv->config, emulator) ? lv->config->emulator : NULL;
   o.serial_path = hv_printf (h, "%s/serial.sock", dir);
   o.serial_log = hv_printf (h, "%s/serial.log", dir);

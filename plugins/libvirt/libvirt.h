@@ -251,8 +251,9 @@ void lv_memory_fill (const struct lv_vm *, struct hv_memory_stats *ret);
 void lv_vm_heartbeat (struct lv_vm *);
 
 /* --- node.c: what libvirt and this node can do --- */
-int lv_node_kvm (struct lv *, struct hv_err *); /* [coro] whether KVM runs guest code here; tried once */
-int lv_node_wait (struct lv *, struct hv_err *);                             /* [coro] until it is known */
+int lv_node_kvm (struct lv *, struct hv_err *);  /* [coro] whether KVM runs guest code here; tried once */
+int lv_node_wait (struct lv *, struct hv_err *); /* [coro] until it is known */
+const char *lv_netns (const struct lv *);        /* network namespace that libvirt's daemon runs in; NULL: ours */
 int lv_node_check (struct lv *, const struct hv_machine *, struct hv_err *); /* architecture, machine type, processor */
 
 /* --- verbs --- */

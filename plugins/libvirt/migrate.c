@@ -4,7 +4,6 @@
  * QEMU listens. */
 #include "op.h"
 #include "xml/build.h"
-#include "xml/check.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +33,7 @@ arrive_check (struct lv *lv, const struct hv_migrate_in_args *a, struct hv_err *
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s here", a->vm, hv_vm_state_words[vm->state]);
   if (!lv->connected)
     return lv_node_wait (lv, err);
-  return lv_xml_check (&a->machine, lv->use_kvm ? "kvm" : "qemu", err);
+  return lv_node_check (lv, &a->machine, err);
 }
 
 int

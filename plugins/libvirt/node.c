@@ -36,10 +36,16 @@ lv_node_wait (struct lv *lv, struct hv_err *err)
                      lv->lost_why != NULL ? lv->lost_why : "not connected yet");
 }
 
+const char *
+lv_netns (const struct lv *lv)
+{
+  return lv->spawn != NULL && HV_HAS (&lv->config->spawn, netns) ? lv->config->spawn.netns : NULL;
+}
+
 int
 lv_node_check (struct lv *lv, const struct hv_machine *m, struct hv_err *err)
 {
-  return lv_xml_check (m, lv->use_kvm ? "kvm" : "qemu", err);
+  return lv_xml_check (m, lv->use_kvm ? "kvm" : "qemu", lv_netns (lv), err);
 }
 
 static int

@@ -264,7 +264,7 @@ int
 lv_xml_build (const struct hv_machine *m, const struct lv_xml_options *o, char **ret_xml, struct hv_err *err)
 {
   struct build b = { .m = m, .o = o };
-  int r = lv_xml_check (m, o->type, err);
+  int r = lv_xml_check (m, o->type, o->netns, err);
   if (r < 0)
     return r;
   b.arch = lv_arch_find (m->arch);

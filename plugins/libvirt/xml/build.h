@@ -6,6 +6,7 @@
 
 struct lv_xml_options {
   const char *type;        /* "qemu" or "kvm" */
+  const char *netns;       /* that libvirt's daemon runs in; NULL: ours */
   const char *emulator;    /* NULL: libvirt's choice */
   const char *serial_path; /* UNIX socket of the serial console */
   const char *serial_log;

@@ -112,7 +112,7 @@ check_smbios (const struct hv_machine *m, struct hv_err *err)
 }
 
 static int
-check_nic (const struct hv_machine_nic *n, uint32_t i, struct hv_err *err)
+check_nic (const struct hv_machine_nic *n, uint32_t i, const char *netns, struct hv_err *err)
 {
   static const char *const models[] = { "virtio", "e1000", "e1000e", "rtl8139", NULL };
   if (!in_words (n->model, models))
@@ -120,7 +120,7 @@ check_nic (const struct hv_machine_nic *n, uint32_t i, struct hv_err *err)
                        n->model);
   if (strcmp (n->model, "virtio") != 0 && n->queues > 1)
     return hv_err_set (err, HV_E_UNIMPLEMENTED, "machine.nics[%" PRIu32 "].queues: only virtio has it", i);
-  if (HV_HAS (n, netns))
+  if (HV_HAS (n, netns) && (netns == NULL || strcmp (n->netns, netns) != 0))
     return hv_err_set (err, HV_E_FAILED_PRECONDITION,
                        "machine.nics[%" PRIu32
                        "].netns '%s': libvirt's daemon has to run in that namespace; name an instance whose "
@@ -147,7 +147,7 @@ check_disk (const struct hv_machine_disk *d, uint32_t i, struct hv_err *err)
 }
 
 static int
-check_devices (const struct hv_machine *m, struct hv_err *err)
+check_devices (const struct hv_machine *m, const char *netns, struct hv_err *err)
 {
   static const char *const buses[] = { "usb", "virtio", NULL };
   static const char *const watchdogs[] = { "i6300esb", "itco", NULL };
@@ -156,7 +156,7 @@ check_devices (const struct hv_machine *m, struct hv_err *err)
   for (uint32_t i = 0; r == 0 && i < m->disks.count; i++)
     r = check_disk (&m->disks.items[i], i, err);
   for (uint32_t i = 0; r == 0 && i < m->nics.count; i++)
-    r = check_nic (&m->nics.items[i], i, err);
+    r = check_nic (&m->nics.items[i], i, netns, err);
   for (uint32_t i = 0; r == 0 && i < m->inputs.count; i++) {
     if (strcmp (m->inputs.items[i].type, "tablet") != 0)
       r = hv_err_set (err, HV_E_UNIMPLEMENTED, "machine.inputs[%" PRIu32 "].type '%s': only tablet", i, m->inputs.items[i].type);
@@ -196,7 +196,7 @@ check_names (const struct hv_machine *m, struct hv_err *err)
 }
 
 int
-lv_xml_check (const struct hv_machine *m, const char *type, struct hv_err *err)
+lv_xml_check (const struct hv_machine *m, const char *type, const char *netns, struct hv_err *err)
 {
   int r = check_platform (m, err);
   if (r == 0)
@@ -206,6 +206,6 @@ lv_xml_check (const struct hv_machine *m, const char *type, struct hv_err *err)
   if (r == 0)
     r = check_smbios (m, err);
   if (r == 0)
-    r = check_devices (m, err);
+    r = check_devices (m, netns, err);
   return r == 0 ? check_names (m, err) : r;
 }
