@@ -253,6 +253,8 @@ lv_interface_stats (void *self, struct hv_call *call, const void *args, void *re
   struct hv_vm_stats all = { 0 };
   HV_CLEAN (lv_vm) struct lv_vm *vm = lv_vm_hold (self, a->vm, err);
   int r = vm == NULL ? HV_E_NOT_FOUND : lv_vm_need_process (vm, err);
+  if (r == 0)
+    r = lv_vm_need_facts (vm, err);
   if (r == 0 && HV_HAS (a, nic) && lv_domain_nic (vm->facts, a->nic) == NULL)
     r = hv_err_set (err, HV_E_NOT_FOUND, "VM '%s' has no network card '%s'", vm->name, a->nic);
   if (r == 0)

@@ -79,7 +79,7 @@ connect_and_read (struct lv *lv, struct hv_err *err)
   if (r < 0)
     return r;
   lv->connected = 1;
-  lv->heard_ms = lv->host->api->now_ms ();
+  lv->heard_ms = lv->connected_ms = lv->host->api->now_ms ();
   (void) lv_text_set (&lv->lost_why, NULL);
   r = lv_sync_all (lv, err);
   if (r == 0 && lv->connected) {
@@ -126,9 +126,11 @@ lv_connection_drop (struct lv *lv, const char *why)
   lv->connected = lv->synced = 0;
   (void) lv_text_set (&lv->lost_why, why);
   lv_pool_adopt (lv, NULL);
-  for (uint32_t i = 0; i < lv->vm_count; i++)
+  for (uint32_t i = 0; i < lv->vm_count; i++) {
+    lv_vm_drop_dom (lv->vms[i]);
     if (lv_vm_alive (lv->vms[i]))
       lv_vm_set_state (lv->vms[i], HV_VM_UNREACHABLE, "libvirt_lost", why);
+  }
 }
 
 void

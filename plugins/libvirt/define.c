@@ -188,8 +188,10 @@ define_take (struct lv *lv, const struct hv_define_args *a, const unsigned char 
   vm->changing++;
   if (found != NULL && memcmp (vm->uuid, uuid, sizeof vm->uuid) != 0)
     r = undefine_domain (vm, err);
-  if (r == 0)
+  if (r == 0) {
+    lv_vm_drop_dom (vm);
     memcpy (vm->uuid, uuid, sizeof vm->uuid);
+  }
   vm->foreign = 0;
   vm->known = 1;
   vm->asked_ms = lv->host->api->now_ms ();

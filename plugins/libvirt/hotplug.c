@@ -58,6 +58,8 @@ attach_check (struct lv_vm *vm, const struct hv_attach_args *a, struct hv_err *e
   if (r == 0)
     r = lv_sync_vm (vm, err);
   if (r == 0)
+    r = lv_vm_need_facts (vm, err);
+  if (r == 0)
     r = name_free (vm, HV_HAS (a, disk) ? a->disk.name : a->nic.name, err);
   if (r == 0 && a->live && HV_HAS (a, disk) && a->disk.bus == HV_BUS_SATA)
     r = hv_err_set (err, HV_E_UNIMPLEMENTED, "disk '%s': the sata bus takes none while the machine runs; use virtio, scsi or usb",
@@ -176,6 +178,8 @@ detach_check (struct lv_vm *vm, const struct hv_detach_args *a, struct hv_err *e
   int r = a->live ? lv_vm_need_running (vm, err) : 0;
   if (r == 0)
     r = lv_sync_vm (vm, err);
+  if (r == 0)
+    r = lv_vm_need_facts (vm, err);
   if (r < 0)
     return r;
   const struct lv_disk *d = lv_domain_disk (vm->facts, a->device);

@@ -110,6 +110,7 @@ struct lv_vm {
   struct hv_pair *labels;
   uint32_t label_count;
 
+  virDomainPtr dom;             /* on the first connection; saves looking it up. NULL: not known */
   struct lv_work *works;        /* under way, or hung */
   uint32_t overdue;             /* of them */
   struct lv_figures *figures;   /* the newest of each group; NULL: never asked */
@@ -136,8 +137,9 @@ struct lv {
   struct hv_watch *note_watch;
   uint8_t entered, connected, connecting, synced, syncing, sync_again;
   char *lost_why;
-  uint64_t heard_ms;  /* monotonic: libvirt last answered */
-  struct lv_vm **vms; /* by name */
+  uint64_t connected_ms; /* monotonic: since when this connection is there */
+  uint64_t heard_ms;     /* monotonic: libvirt last answered */
+  struct lv_vm **vms;    /* by name */
   uint32_t vm_count, vm_capacity;
   struct hv_timer *tick;
   struct hv_cond *changed;
@@ -165,12 +167,14 @@ void lv_vm_announce (struct lv_vm *, const char *reason, int undefined); /* a li
 void lv_vm_wake (struct lv_vm *);
 int lv_vm_alive (const struct lv_vm *); /* has a process, as far as is known */
 int lv_vm_need_running (struct lv_vm *, struct hv_err *);
+int lv_vm_need_facts (struct lv_vm *, struct hv_err *); /* its XML was read; else UNAVAILABLE */
 int lv_vm_need_process (struct lv_vm *, struct hv_err *);
 /* Waits until `test` holds; DEADLINE_EXCEEDED, CANCELLED. [coro] */
 int lv_vm_wait (struct lv_vm *, int (*test) (const struct lv_vm *), uint64_t timeout_ms, struct hv_err *);
 void lv_vm_fill (const struct lv_vm *, struct hv_vm *ret); /* borrows the VM's strings */
 void lv_vm_work_begin (struct lv_vm *, struct lv_work *);
 void lv_vm_work_done (struct lv_vm *, struct lv_work *);
+void lv_vm_drop_dom (struct lv_vm *); /* the connection is lost, or the domain is another one */
 void lv_vm_check_overdue (struct lv_vm *);
 int lv_text_set (char **at, const char *value);
 uint64_t lv_wall_ms (void);

@@ -26,15 +26,24 @@ lv_list (void *self, struct hv_call *call, const void *args, void *result, struc
   return 0;
 }
 
+/* From what events told, unless that may not be as old: then libvirt's daemon is asked. */
 int
 lv_get (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
 {
   const struct hv_vm_ref *a = args;
-  struct lv_vm *vm = lv_vm_find (self, a->vm, err);
-  (void) call;
+  struct lv *lv = self;
+  struct hv_vm *ret = result;
+  HV_CLEAN (lv_vm) struct lv_vm *vm = lv_vm_hold (lv, a->vm, err);
   if (vm == NULL)
     return HV_E_NOT_FOUND;
-  lv_vm_fill (vm, result);
+  uint64_t max_age_ms = lv->host->api->max_age_ms (call), now = lv->host->api->now_ms ();
+  int ask = max_age_ms > 0 && now - vm->heard_ms >= max_age_ms && vm->overdue == 0;
+  int r = ask ? lv_state_read (vm, err) : 0;
+  if (r < 0)
+    return r;
+  lv_vm_fill (vm, ret);
+  if (ask)
+    HV_SET (ret, source, "live");
   return 0;
 }
 

@@ -55,7 +55,7 @@ console_connect (struct lv_vm *vm, struct hv_err *err)
   int fd = -1;
   if (vm->facts->console_path == NULL)
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "the console of VM '%s' is no UNIX socket: use virsh console", vm->name);
-  for (int tries = 0; tries < 40 && lv_vm_alive (vm); tries++) {
+  for (int tries = 0; tries < 40 && lv_vm_alive (vm) && vm->facts->console_path != NULL; tries++) {
     fd = socket_connect (vm->facts->console_path, err);
     if (fd != HV_E_UNAVAILABLE || hv_sleep (vm->lv->host, 50, NULL) == HV_E_CANCELLED)
       break;

@@ -174,6 +174,7 @@ lv_vm_unref (struct lv_vm *vm)
   if (vm->changed != NULL)
     vm->lv->host->api->cond_free (vm->lv->host, vm->changed);
   free_labels (vm);
+  lv_vm_drop_dom (vm);
   lv_domain_free (vm->facts);
   lv_faults_clear (vm);
   lv_figures_free (vm->figures);
@@ -187,8 +188,28 @@ lv_vm_unref (struct lv_vm *vm)
 /* --- works that are about it --- */
 
 void
+lv_vm_drop_dom (struct lv_vm *vm)
+{
+  if (vm->dom != NULL)
+    (void) virDomainFree (HV_STEAL (vm->dom));
+}
+
+/* One that was looked up on this connection is not looked up again. */
+static void
+keep_dom (struct lv_vm *vm, const struct lv_work *w)
+{
+  if (w->code == HV_E_NOT_FOUND)
+    lv_vm_drop_dom (vm);
+  else if (w->flags & LV_WORK_LIGHT && w->code == 0 && vm->dom == NULL && vm->lv->connected && w->begun_ms >= vm->lv->connected_ms
+           && w->dom != NULL && virDomainRef (w->dom) == 0)
+    vm->dom = w->dom;
+}
+
+void
 lv_vm_work_begin (struct lv_vm *vm, struct lv_work *w)
 {
+  if (w->flags & LV_WORK_LIGHT && vm->dom != NULL && virDomainRef (vm->dom) == 0)
+    w->dom = vm->dom;
   w->vm = vm;
   w->vm_next = vm->works;
   vm->works = w;
@@ -205,6 +226,7 @@ lv_vm_work_done (struct lv_vm *vm, struct lv_work *w)
     return;
   *at = w->vm_next;
   w->vm = NULL;
+  keep_dom (vm, w);
   vm->heard_ms = vm->lv->host->api->now_ms ();
   if (w->overdue)
     vm->overdue--;
@@ -248,10 +270,19 @@ lv_vm_need_process (struct lv_vm *vm, struct hv_err *err)
 }
 
 int
+lv_vm_need_facts (struct lv_vm *vm, struct hv_err *err)
+{
+  return vm->facts != NULL
+             ? 0
+             : hv_err_set (err, HV_E_UNAVAILABLE,
+                           "VM '%s': what it is made of is not known: its XML was not read, or is longer than 1 MiB", vm->name);
+}
+
+int
 lv_vm_need_running (struct lv_vm *vm, struct hv_err *err)
 {
   if (vm->state == HV_VM_RUNNING || vm->state == HV_VM_PAUSED || vm->state == HV_VM_SUSPENDED || vm->state == HV_VM_STOPPING)
-    return 0;
+    return lv_vm_need_facts (vm, err);
   if (vm->state == HV_VM_UNREACHABLE || vm->state == HV_VM_UNMANAGED)
     return hv_err_set (err, HV_E_UNAVAILABLE, "VM '%s' is %s: %s", vm->name, hv_vm_state_words[vm->state],
                        vm->detail != NULL ? vm->detail : "it does not answer");

@@ -195,7 +195,7 @@ work_perform (struct lv_work *w)
 {
   virResetLastError ();
   int r = w->flags & LV_WORK_NO_CONN ? 0 : slot_open (w);
-  if (r == 0 && w->about_vm && (w->dom = virDomainLookupByUUID (w->conn, w->uuid)) == NULL)
+  if (r == 0 && w->about_vm && w->dom == NULL && (w->dom = virDomainLookupByUUID (w->conn, w->uuid)) == NULL)
     r = lv_work_fail (w);
   if (r == 0)
     r = w->run (w);
