@@ -56,6 +56,7 @@ connect_once (struct lv *lv, struct hv_err *err)
   lv_pool_adopt (lv, HV_STEAL (w->conn));
   lv->libvirt_version = o->libvirt_version;
   lv->hypervisor_version = o->hypervisor_version;
+  lv_caps_forget (lv); /* it may be another libvirt, or have another QEMU */
   return 0;
 }
 

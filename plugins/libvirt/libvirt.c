@@ -36,6 +36,7 @@ lv_stop_instance (void *self)
   lv_notes_free (lv);
   lv_pool_stop (lv);
   lv_spawn_leave (lv->spawn);
+  lv_caps_forget (lv);
   free (lv->kvm_reason);
   if (lv->entered)
     lv_eventloop_leave ();

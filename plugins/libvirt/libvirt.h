@@ -7,6 +7,7 @@
 #include "eventloop.h"
 #include "spawn/spawn.h"
 #include "work.h"
+#include "xml/caps.h"
 #include "xml/read.h"
 #include <hvkit/iface/hypervisor.h>
 #include <libvirt/virterror.h>
@@ -145,6 +146,9 @@ struct lv {
   struct hv_cond *changed;
   uint8_t use_kvm, kvm_tried, kvm_works;
   char *kvm_reason;
+  struct lv_caps *caps;  /* of this connection; NULL: not asked yet, or it has none */
+  struct lv_kind *kinds;          /* of domains, whose capabilities were asked for on this connection */
+  uint64_t connections;           /* how many there were */
   unsigned long libvirt_version, hypervisor_version; /* major * 1000000 + minor * 1000 + release */
 };
 
@@ -254,11 +258,17 @@ void lv_memory_fill (const struct lv_vm *, struct hv_memory_stats *ret);
 /* --- heartbeat.c: a running VM that is not heard of is asked something that its QEMU has to answer --- */
 void lv_vm_heartbeat (struct lv_vm *);
 
+/* --- capability.c: what libvirt says it can do, asked once for each connection. Where it cannot say, there is nothing: 0 and NULL --- */
+int lv_caps_ask (struct lv *, const struct lv_caps **ret, struct hv_err *); /* [coro] borrowed until the next yield */
+int lv_domcaps_ask (struct lv *, const char *arch, const char *machine, const struct lv_domcaps **ret,
+                    struct hv_err *); /* [coro] the same; for use_kvm */
+void lv_caps_forget (struct lv *);
+
 /* --- node.c: what libvirt and this node can do --- */
 int lv_node_kvm (struct lv *, struct hv_err *);  /* [coro] whether KVM runs guest code here; tried once */
 int lv_node_wait (struct lv *, struct hv_err *); /* [coro] until it is known */
 const char *lv_netns (const struct lv *);        /* network namespace that libvirt's daemon runs in; NULL: ours */
-int lv_node_check (struct lv *, const struct hv_machine *, struct hv_err *); /* architecture, machine type, processor */
+int lv_node_check (struct lv *, const struct hv_machine *, struct hv_err *); /* [coro] architecture, machine type, processor */
 
 /* --- verbs --- */
 int lv_probe (void *, struct hv_call *, const void *, void *, struct hv_err *);

@@ -31,9 +31,8 @@ arrive_check (struct lv *lv, const struct hv_migrate_in_args *a, struct hv_err *
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "vm '%s' and machine.name '%s' differ", a->vm, a->machine.name);
   if (vm != NULL && lv_vm_alive (vm))
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s here", a->vm, hv_vm_state_words[vm->state]);
-  if (!lv->connected)
-    return lv_node_wait (lv, err);
-  return lv_node_check (lv, &a->machine, err);
+  int r = lv_node_wait (lv, err);
+  return r == 0 ? lv_node_check (lv, &a->machine, err) : r;
 }
 
 int

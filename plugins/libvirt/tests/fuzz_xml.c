@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* XML that anybody may have given libvirt; and texts that go into XML and have to come back as they were. */
 #include "plugins/libvirt/xml/build.h"
+#include "plugins/libvirt/xml/caps.h"
 #include "plugins/libvirt/xml/read.h"
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,20 @@ check_edit (const char *xml)
 }
 
 static void
+check_capabilities (const char *xml)
+{
+  struct hv_machine m = { .arch = "amd64", .machine = "q35", .cpu = { .model = "max", .sockets = 1, .cores = 1, .threads = 1 } };
+  struct lv_caps *c = NULL;
+  struct lv_domcaps *d = NULL;
+  if (lv_caps_read (xml, &c, NULL) == 0)
+    (void) lv_caps_check (c, &m, "qemu", NULL);
+  if (lv_domcaps_read (xml, &d, NULL) == 0)
+    (void) lv_domcaps_check (d, &m, "kvm", NULL);
+  lv_caps_free (c);
+  lv_domcaps_free (d);
+}
+
+static void
 check_text (const char *text)
 {
   struct hv_machine_disk disk = { .name = "a", .path = text, .format = HV_DISK_RAW };
@@ -77,6 +92,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   text[size] = '\0';
   check_domain (text);
   check_edit (text);
+  check_capabilities (text);
   check_text (text);
   if (lv_snapshot_read (text, &s, NULL) == 0)
     lv_snapshot_free (s);

@@ -20,8 +20,8 @@ lv_arch_find (const char *name)
   return NULL;
 }
 
-static int
-matches (const struct lv_arch *a, const char *machine)
+int
+lv_arch_has_machine (const struct lv_arch *a, const char *machine)
 {
   for (const char *const *m = a->machines; *m != NULL; m++)
     if (fnmatch (*m, machine, 0) == 0)
@@ -55,7 +55,7 @@ lv_arch_check (const struct hv_machine *m, struct hv_err *err)
   if (a == NULL)
     return hv_err_set (err, HV_E_UNIMPLEMENTED, "machine.arch '%s': one of amd64, arm64, s390x", m->arch);
   list_machines (a, machines, sizeof machines);
-  if (!matches (a, m->machine))
+  if (!lv_arch_has_machine (a, m->machine))
     return hv_err_set (err, HV_E_UNIMPLEMENTED, "machine.machine '%s': on %s there is %s", m->machine, a->name, machines);
   if (strcmp (m->firmware, "bios") == 0 && !a->has_bios)
     return hv_err_set (err, HV_E_UNIMPLEMENTED, "machine.firmware 'bios': %s boots with efi", a->name);

@@ -1,6 +1,7 @@
 set(LV_XML_SOURCES
   xml/arch.c
   xml/build.c
+  xml/caps.c
   xml/check.c
   xml/device.c
   xml/direct.c

@@ -50,6 +50,7 @@ HV_RECORD_TABLE (hv_vm, HV_VM, "a VM as its backend sees it");
 HV_RECORD_TABLE (hv_vm_list, HV_VM_LIST, "VMs");
 HV_RECORD_TABLE (hv_support, HV_SUPPORT, "whether a verb can be called here");
 HV_RECORD_TABLE (hv_accel, HV_ACCEL, "an accelerator");
+HV_RECORD_TABLE (hv_cpu_model, HV_CPU_MODEL, "a processor model");
 HV_RECORD_TABLE (hv_probe, HV_PROBE, "what this backend on this node can do");
 HV_RECORD_TABLE (hv_native, HV_NATIVE, "the backend's own form of a definition");
 HV_RECORD_TABLE (hv_agent_command_args, HV_AGENT_COMMAND_ARGS, "arguments of agent_command");

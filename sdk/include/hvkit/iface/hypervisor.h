@@ -203,6 +203,11 @@ HV_RECORD_STRUCT (hv_support, HV_SUPPORT);
   F (T, STR, _, reason, 0, "why (not)")
 HV_RECORD_STRUCT (hv_accel, HV_ACCEL);
 
+#define HV_CPU_MODEL(F, T) \
+  F (T, STR, _, name, HV_REQUIRED, "as in machine.cpu.model") \
+  F (T, BOOL, _, usable, HV_REQUIRED, "this node's processor has all of its features, or they are emulated")
+HV_RECORD_STRUCT (hv_cpu_model, HV_CPU_MODEL);
+
 #define HV_PROBE(F, T) \
   F (T, STR, _, backend, HV_REQUIRED, "what drives the machines") \
   F (T, STR, _, version, 0, "its version") \
@@ -211,7 +216,8 @@ HV_RECORD_STRUCT (hv_accel, HV_ACCEL);
   F (T, STR, _, accel, HV_REQUIRED, "the accelerator in use") \
   F (T, RECS, hv_accel, accels, 0, "every accelerator tried, and what came of it") \
   F (T, STRS, _, machines, 0, "machine types") \
-  F (T, RECS, hv_support, verbs, 0, "verb by verb")
+  F (T, RECS, hv_support, verbs, 0, "verb by verb") \
+  F (T, RECS, hv_cpu_model, cpu_models, 0, "processor models; absent: not known")
 HV_RECORD_STRUCT (hv_probe, HV_PROBE);
 
 #define HV_NATIVE(F, T) \
