@@ -144,6 +144,14 @@ lv_connection_lost (struct lv *lv, const char *why)
   lv_connect_later (lv);
 }
 
+const char *
+lv_why_lost (const struct lv *lv)
+{
+  if (lv->spawn != NULL && lv_spawn_last_words (lv->spawn)[0] != '\0')
+    return lv_spawn_last_words (lv->spawn);
+  return lv->lost_why != NULL ? lv->lost_why : "not connected yet";
+}
+
 int
 lv_wait_connected (struct lv *lv, uint64_t timeout_ms)
 {

@@ -368,6 +368,9 @@ on_job (struct lv_vm *vm, const struct lv_note *n)
   if (figure (n->a, VIR_DOMAIN_JOB_DATA_PROCESSED, &value))
     HV_SET (&e, transferred_bytes, value);
   publish (vm->lv, "job_completed", &e);
+  vm->jobs_ended++;
+  vm->job_failed = !e.ok;
+  lv_vm_wake (vm);
   if (figure (n->a, VIR_DOMAIN_JOB_DOWNTIME, &value))
     vm->job_downtime_ms = value;
   if (e.has.transferred_bytes)

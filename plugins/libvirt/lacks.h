@@ -3,5 +3,3 @@
  * words are in probe and in the answer of the verb. */
 LV_LACKS (snapshot_revert,
           "libvirt reverts no external snapshots before its version 9.9; stop the VM and define it on the layers below")
-LV_LACKS (backup_begin, "backups through libvirt are not there yet; take a snapshot and copy the layers below it")
-LV_LACKS (backup_end, "there are no backups without backup_begin")

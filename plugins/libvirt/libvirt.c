@@ -155,6 +155,8 @@ const struct hv_plugin lv_plugin = {
     HV_IMPLEMENT (hv_hypervisor_block_commit, lv_block_commit),
     HV_IMPLEMENT (hv_hypervisor_block_pull, lv_block_pull),
     HV_IMPLEMENT (hv_hypervisor_block_mirror, lv_block_mirror),
+    HV_IMPLEMENT (hv_hypervisor_backup_begin, lv_backup_begin),
+    HV_IMPLEMENT (hv_hypervisor_backup_end, lv_backup_end),
     HV_IMPLEMENT (hv_hypervisor_save, lv_save),
     HV_IMPLEMENT (hv_hypervisor_restore, lv_restore),
     HV_IMPLEMENT (hv_hypervisor_migrate, lv_migrate),

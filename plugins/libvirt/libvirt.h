@@ -118,6 +118,8 @@ struct lv_vm {
   struct lv_disk_fault *faults; /* failures of disks since it started */
   uint32_t fault_count;
   struct hv_stream *console;
+  uint32_t jobs_ended;                 /* since we listen */
+  uint8_t job_failed;                  /* the last of them */
   uint64_t job_downtime_ms, job_bytes; /* of the last job that ended */
   uint64_t resets;                     /* how often the guest began anew */
   char *told_device;                   /* hotplug: what libvirt said last of a device */
@@ -146,9 +148,9 @@ struct lv {
   struct hv_cond *changed;
   uint8_t use_kvm, kvm_tried, kvm_works;
   char *kvm_reason;
-  struct lv_caps *caps;  /* of this connection; NULL: not asked yet, or it has none */
-  struct lv_kind *kinds;          /* of domains, whose capabilities were asked for on this connection */
-  uint64_t connections;           /* how many there were */
+  struct lv_caps *caps;                              /* of this connection; NULL: not asked yet, or it has none */
+  struct lv_kind *kinds;                             /* of domains, whose capabilities were asked for on this connection */
+  uint64_t connections;                              /* how many there were */
   unsigned long libvirt_version, hypervisor_version; /* major * 1000000 + minor * 1000 + release */
 };
 
@@ -200,6 +202,7 @@ void lv_state_read_later (struct lv_vm *);
 void lv_connect_later (struct lv *);
 void lv_connection_lost (struct lv *, const char *why);
 void lv_connection_drop (struct lv *, const char *why);   /* the same, and nobody tries again because of it */
+const char *lv_why_lost (const struct lv *);              /* for errors: our own daemon's last words, or what libvirt said */
 int lv_wait_connected (struct lv *, uint64_t timeout_ms); /* [coro] 1: connected and all domains read */
 
 /* --- sync.c: the level: what libvirt has now --- */
@@ -258,7 +261,8 @@ void lv_memory_fill (const struct lv_vm *, struct hv_memory_stats *ret);
 /* --- heartbeat.c: a running VM that is not heard of is asked something that its QEMU has to answer --- */
 void lv_vm_heartbeat (struct lv_vm *);
 
-/* --- capability.c: what libvirt says it can do, asked once for each connection. Where it cannot say, there is nothing: 0 and NULL --- */
+/* --- capability.c: what libvirt says it can do, asked once for each connection. Where it cannot say, there is nothing: 0 and NULL
+ * --- */
 int lv_caps_ask (struct lv *, const struct lv_caps **ret, struct hv_err *); /* [coro] borrowed until the next yield */
 int lv_domcaps_ask (struct lv *, const char *arch, const char *machine, const struct lv_domcaps **ret,
                     struct hv_err *); /* [coro] the same; for use_kvm */
@@ -301,6 +305,8 @@ int lv_snapshot_delete (void *, struct hv_call *, const void *, void *, struct h
 int lv_block_commit (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_block_pull (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_block_mirror (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_backup_begin (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_backup_end (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_save (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_restore (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_migrate (void *, struct hv_call *, const void *, void *, struct hv_err *);

@@ -55,8 +55,7 @@ lv_node_wait (struct lv *lv, struct hv_err *err)
 {
   if (lv->connected)
     return choose_accel (lv, err);
-  return hv_err_set (err, HV_E_UNAVAILABLE, "libvirt cannot be reached at '%s': %s", lv->uri,
-                     lv->lost_why != NULL ? lv->lost_why : "not connected yet");
+  return hv_err_set (err, HV_E_UNAVAILABLE, "libvirt cannot be reached at '%s': %s", lv->uri, lv_why_lost (lv));
 }
 
 const char *

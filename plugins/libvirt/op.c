@@ -110,6 +110,13 @@ abort_job (void *self, void *arg)
     hv_log (vm->lv->host, HV_LOG_NOTICE, "%s", hv_err_message (err));
 }
 
+void
+lv_abort_later (struct lv_vm *vm)
+{
+  if (hv_go (vm->lv->host, "abort", abort_job, lv_vm_ref (vm)) < 0)
+    lv_vm_unref (vm);
+}
+
 int
 lv_op_long (struct lv_vm *vm, struct lv_op *op, struct hv_call *call, const char *phase, struct hv_err *err)
 {
@@ -131,7 +138,7 @@ lv_work_long (struct lv_vm *vm, struct lv_work *work, struct hv_call *call, cons
   int r = change (vm, work, UINT32_MAX, err);
   w->call = NULL;
   watch_unref (w);
-  if (r == HV_E_CANCELLED && work->abandoned && hv_go (vm->lv->host, "abort", abort_job, lv_vm_ref (vm)) < 0)
-    lv_vm_unref (vm);
+  if (r == HV_E_CANCELLED && work->abandoned)
+    lv_abort_later (vm);
   return r;
 }

@@ -26,4 +26,6 @@ int lv_op_change (struct lv_vm *, struct lv_op *, uint64_t timeout_ms, struct hv
 /* [coro] One that takes long: reports libvirt's progress to the call, and has libvirt give the job up when the call is given up. */
 int lv_work_long (struct lv_vm *, struct lv_work *, struct hv_call *, const char *phase, struct hv_err *);
 int lv_op_long (struct lv_vm *, struct lv_op *, struct hv_call *, const char *phase, struct hv_err *);
+/* Has libvirt give up the job of this VM, soon: for who was cancelled himself. */
+void lv_abort_later (struct lv_vm *);
 #endif

@@ -74,8 +74,7 @@ lv_start (void *self, struct hv_call *call, const void *args, void *result, stru
                ? lv_vm_need_running (vm, err)
                : hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
   if (!lv->connected)
-    return hv_err_set (err, HV_E_UNAVAILABLE, "start VM '%s': libvirt cannot be reached: %s", vm->name,
-                       lv->lost_why != NULL ? lv->lost_why : "not connected yet");
+    return hv_err_set (err, HV_E_UNAVAILABLE, "start VM '%s': libvirt cannot be reached: %s", vm->name, lv_why_lost (lv));
   lv_faults_clear (vm);
   lv_vm_set_state (vm, HV_VM_STARTING, "start", NULL);
   hv_step (lv->host, "start.begun");

@@ -376,8 +376,7 @@ static int
 work_begin (struct lv *lv, struct lv_work *w, struct lv_vm *vm, struct hv_err *err)
 {
   if (!lv->connected && !(w->flags & LV_WORK_NO_CONN))
-    return hv_err_set (err, HV_E_UNAVAILABLE, "libvirt cannot be reached at '%s': %s", lv->uri,
-                       lv->lost_why != NULL ? lv->lost_why : "not connected yet");
+    return hv_err_set (err, HV_E_UNAVAILABLE, "libvirt cannot be reached at '%s': %s", lv->uri, lv_why_lost (lv));
   w->done = lv->host->api->cond_new (lv->host);
   if (w->done == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");

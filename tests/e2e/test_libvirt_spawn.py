@@ -98,6 +98,7 @@ class Spawned(unittest.TestCase):
         d = self.daemon(daemon="/nonexistent/libvirtd")
         d.start()
         self.assertIn("/nonexistent/libvirtd", str(d.rpc().call("bus.plugins")), "the plugin's error does not name what is missing")
+        self.assertEqual(ours(d.run), {})
 
     def test_ends_at_once(self):
         """One that does not stay is started again more and more rarely, and its last words are in the log."""
@@ -112,6 +113,19 @@ class Spawned(unittest.TestCase):
         with self.assertRaises(RpcError) as e:
             d.rpc().call("libvirt.probe")
         self.assertEqual(e.exception.code, "UNAVAILABLE")
+        self.assertIn("no configuration to my liking", e.exception.message)
+
+    def test_another_configuration(self):
+        """What cannot be changed while they run is not ignored."""
+        d = self.daemon(kvm="hide")
+        d.start()
+        before = ours(d.run)
+        d.stop()
+        d.manifest("libvirt", {"name": "libvirt", "plugin": "libvirt.so", "config": {"accel": "tcg", "spawn": {"kvm": "show"}}})
+        d.start()
+        self.assertIn("without KVM", d.log())
+        self.assertIn("take the change back", d.log())
+        self.assertEqual(ours(d.run), before)
 
     def test_uri_and_spawn(self):
         d = self.daemon()

@@ -57,6 +57,7 @@ static void
 bind_over (const char *base, const char *name, const char *place)
 {
   char from[4096];
+  check_dir (base);
   if ((size_t) snprintf (from, sizeof from, "%s/%s", base, name) >= sizeof from)
     give_up ("'%s': the path is too long", base);
   check_dir (from);

@@ -20,7 +20,8 @@ HV_RECORD_TABLE (lv_spawn_config, LV_SPAWN_CONFIG, "a libvirt daemon of our own"
 #define LV_CHILD(F, T) \
   F (T, STR, _, boot_id, HV_REQUIRED, "boot it belongs to") \
   F (T, U32, _, pid, HV_REQUIRED, "its process") \
-  F (T, U64, _, start_ticks, HV_REQUIRED, "its start time, from /proc")
+  F (T, U64, _, start_ticks, HV_REQUIRED, "its start time, from /proc") \
+  F (T, STR, _, how, HV_REQUIRED, "what it was started as: program, namespace, with KVM or without")
 HV_RECORD_STRUCT (lv_child_record, LV_CHILD);
 HV_RECORD_TABLE (lv_child_record, LV_CHILD, "a daemon that we started");
 
@@ -197,17 +198,15 @@ on_exit_of (void *self, void *arg, uint32_t ready)
   struct child *c = arg;
   struct hv_host *h = c->spawn->host;
   siginfo_t info = { 0 };
-  char why[256];
+  char why[512], how[64] = "(it was taken over, so how is not known)";
   uint64_t lived = h->api->now_ms () - c->started_ms;
   (void) self;
   (void) ready;
   on_words (self, c, 0);
   int ours = waitid (P_PIDFD, (id_t) c->pidfd, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0;
-  (void) snprintf (why, sizeof why, "%s (process %d) ended%s%s %d%s%s", c->name, (int) c->pid,
-                   !ours                        ? ""
-                   : info.si_code == CLD_EXITED ? " with status"
-                                                : " by signal",
-                   ours ? "" : ", and was taken over, so why is not known;", ours ? info.si_status : 0,
+  if (ours)
+    (void) snprintf (how, sizeof how, "%s %d", info.si_code == CLD_EXITED ? "with status" : "by signal", info.si_status);
+  (void) snprintf (why, sizeof why, "%s (process %d) ended %s%s%s", c->name, (int) c->pid, how,
                    c->spawn->last_words != NULL ? ": " : "", c->spawn->last_words != NULL ? c->spawn->last_words : "");
   hv_log (h, HV_LOG_WARNING, "%s", why);
   child_forget (c);
@@ -226,21 +225,34 @@ child_watch (struct child *c, struct hv_err *err)
   return c->exit_watch != NULL ? 0 : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
 }
 
+/* What cannot be changed while it runs. */
+static char *
+child_how (const struct child *c)
+{
+  const struct lv_spawn *s = c->spawn;
+  return hv_printf (s->host, "%s, network namespace %s, %s KVM", c->program,
+                    HV_HAS (s->config, netns) ? s->config->netns : "of hvkitd", s->hide_kvm ? "without" : "with");
+}
+
 static int
 child_record (struct child *c, struct hv_err *err)
 {
   struct hv_host *h = c->spawn->host;
   struct lv_child_record d = { .boot_id = h->api->info (h)->boot_id, .pid = (uint32_t) c->pid };
   char key[64];
+  d.how = child_how (c);
+  if (d.how == NULL)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   if (start_ticks (c->pid, &d.start_ticks) < 0)
     return 0; /* it has ended already, and its watch will say so */
   (void) snprintf (key, sizeof key, "spawn.%s", c->name);
   return h->api->store_put (h, key, &lv_child_record_record, &d, err);
 }
 
-/* The one that was started before, if it runs. 1: taken over. */
+/* The one that was started before, if it runs. 1: taken over. One that was started in another way is not ours to end: its machines
+ * would go on in another place than the configuration says. */
 static int
-child_adopt (struct child *c)
+child_adopt (struct child *c, struct hv_err *err)
 {
   struct hv_host *h = c->spawn->host;
   struct lv_child_record d = { 0 };
@@ -249,17 +261,21 @@ child_adopt (struct child *c)
   (void) snprintf (key, sizeof key, "spawn.%s", c->name);
   if (h->api->store_get (h, key, &lv_child_record_record, &d, NULL) < 0 || strcmp (d.boot_id, h->api->info (h)->boot_id) != 0)
     return 0;
-  int fd = pidfd_open ((pid_t) d.pid, 0); /* first the handle, then the look: what is looked at is what is held */
-  if (fd < 0)
+  HV_CLEAN (hv_fd) int fd = pidfd_open ((pid_t) d.pid, 0); /* first the handle, then the look: what is looked at is what is held */
+  if (fd < 0 || start_ticks ((int32_t) d.pid, &ticks) < 0 || ticks != d.start_ticks)
     return 0;
-  if (start_ticks ((int32_t) d.pid, &ticks) < 0 || ticks != d.start_ticks) {
-    (void) close (fd);
-    return 0;
-  }
+  const char *how = child_how (c);
+  if (how == NULL || strcmp (how, d.how) != 0)
+    return hv_err_set (
+        err, HV_E_FAILED_PRECONDITION,
+        "%s (process %u) runs as \"%s\", and the configuration says \"%s\": end its machines and then it, or take the change back",
+        c->name, d.pid, d.how, how != NULL ? how : "?");
   c->pid = (int32_t) d.pid;
   c->pidfd = fd;
+  fd = -1;
   c->started_ms = h->api->now_ms ();
-  return child_watch (c, NULL) == 0;
+  int r = child_watch (c, err);
+  return r < 0 ? r : 1;
 }
 
 static int
@@ -312,8 +328,11 @@ on_again (void *self, void *arg)
 {
   struct child *c = arg;
   (void) self;
-  if (c->pidfd < 0 && !c->starting && hv_go (c->spawn->host, "start again", start_run, c) == 0)
-    c->starting = 1;
+  if (c->pidfd >= 0 || c->starting)
+    return;
+  c->starting = hv_go (c->spawn->host, "start again", start_run, c) == 0;
+  if (!c->starting)
+    c->spawn->host->api->timer_set (c->spawn->host, c->again, RETRY_MAX_MS, 0);
 }
 
 static int
@@ -324,9 +343,9 @@ child_begin (struct child *c, struct hv_err *err)
   if (c->again == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   int r = words_open (c, err);
-  if (r < 0 || child_adopt (c))
-    return r;
-  return child_start (c, err);
+  if (r == 0)
+    r = child_adopt (c, err);
+  return r < 0 ? r : r > 0 ? 0 : child_start (c, err);
 }
 
 static void
@@ -393,6 +412,8 @@ lv_spawn_start (struct hv_host *h, const struct lv_spawn_config *config, const c
   s->daemon
       = (struct child){ .spawn = s, .name = base_name (config->daemon), .program = config->daemon, .pidfd = -1, .words_fd = -1 };
   int r = spawn_paths (s, program, err);
+  if (r == 0 && (access (config->logd, X_OK) < 0 || access (config->daemon, X_OK) < 0))
+    r = hv_err_sys (err, errno, "'%s'", access (config->logd, X_OK) < 0 ? config->logd : config->daemon); /* both, or none */
   if (r == 0)
     r = make_place (s, err);
   if (r == 0)

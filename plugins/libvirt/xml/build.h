@@ -38,6 +38,18 @@ int lv_xml_set_vcpus (const char *xml, uint32_t vcpus, char **ret_xml, struct hv
 int lv_xml_move (const char *xml, const char *dir, const char *to, char **ret_xml, struct hv_err *);
 /* A block copy's target. */
 int lv_xml_copy_target (const char *path, const char *format, char **ret_xml, struct hv_err *);
+/* A backup of disks at one point in time. `nbd_path`: served there (pull); NULL: written (push). Disks without a path are left out.
+ */
+struct lv_xml_backup_disk {
+  const char *target, *path, *format, *export_name;
+};
+struct lv_xml_backup {
+  const char *since, *nbd_path;
+  const struct lv_xml_backup_disk *disks;
+  uint32_t disk_count;
+};
+int lv_xml_backup (const struct lv_xml_backup *, char **ret_xml, struct hv_err *);
+int lv_xml_checkpoint (const char *name, const struct lv_xml_backup *, char **ret_xml, struct hv_err *); /* of the disks in it */
 /* Files a machine names, probed for O_DIRECT as KubeVirt does (blocks: on a worker). */
 int lv_xml_probe_direct (const struct hv_machine *, uint8_t *ret_direct);
 #endif

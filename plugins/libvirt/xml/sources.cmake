@@ -1,5 +1,6 @@
 set(LV_XML_SOURCES
   xml/arch.c
+  xml/backup.c
   xml/build.c
   xml/caps.c
   xml/check.c
