@@ -5,13 +5,18 @@
 
 #define ANSWER_MS 500u
 
+/* Adds what is known without asking anybody to what the kernel said. */
 void
-qmp_memory_fill (struct qmp_vm *vm, struct hv_memory_stats *ret, uint64_t now)
+qmp_memory_known (const struct qmp_vm *vm, struct hv_memory_stats *ret, uint64_t now)
 {
   const struct qmp_sample *s = &vm->sample;
+  const struct hv_memory_stats kernel = *ret;
   int64_t guest_age_ms = (int64_t) qmp_wall_ms () - s->guest_s * 1000;
   *ret = s->memory;
-  (void) qmp_process_memory (vm->pid, ret);
+  if (HV_HAS (&kernel, resident_bytes))
+    HV_SET (ret, resident_bytes, kernel.resident_bytes);
+  if (HV_HAS (&kernel, swapped_bytes))
+    HV_SET (ret, swapped_bytes, kernel.swapped_bytes);
   HV_SET (ret, size_bytes, vm->memory_bytes);
   if (s->guest_s > 0)
     HV_SET (ret, guest_age_ms, guest_age_ms > 0 ? (uint64_t) guest_age_ms : 0);
@@ -40,6 +45,7 @@ qmp_memory_stats (void *self, struct hv_call *call, const void *args, void *resu
     r = qmp_vm_wait (vm, has_answered, ANSWER_MS, err);
   if (r < 0 && r != HV_E_DEADLINE_EXCEEDED) /* late: what the kernel knows, and what the guest said last */
     return r;
-  qmp_memory_fill (vm, ret, h->api->now_ms ());
+  (void) qmp_process_memory (vm->pid, ret); /* has it ended, the kernel says nothing of it any more */
+  qmp_memory_known (vm, ret, h->api->now_ms ());
   return 0;
 }

@@ -417,7 +417,7 @@ int qmp_sample_memory (struct qmp_vm *);
 void qmp_sample_begin (struct qmp_vm *); /* the guest is to report, from now on */
 void qmp_sample_clear (struct qmp_sample *);
 int qmp_device_of_path (const char *qom_path, char *ret_name, size_t size); /* 1 and the name of a device of the machine */
-void qmp_memory_fill (struct qmp_vm *, struct hv_memory_stats *ret, uint64_t now_ms);
+void qmp_memory_known (const struct qmp_vm *, struct hv_memory_stats *ret, uint64_t now_ms); /* added to what the kernel said */
 int qmp_interfaces_read (struct qmp_vm *, const char *only, struct hv_interface_stats *ret, struct hv_err *); /* [coro] */
 
 /* --- block.c: failures of disks --- */

@@ -131,35 +131,45 @@ block_row (struct qmp_vm *vm, struct hv_vm_stats *ret, uint64_t now)
 }
 
 static void
-memory_row (struct qmp_vm *vm, struct hv_vm_stats *ret, uint64_t now)
+miss (struct hv_vm_stats *ret, const char *group)
 {
-  qmp_memory_fill (vm, &ret->memory, now);
-  ret->has.memory = 1;
+  ((const char **) (uintptr_t) ret->missing.items)[ret->missing.count++] = group; /* row_begin made room */
 }
 
+/* What the kernel knows. It is read while the QEMUs are at theirs. */
 static void
-stats_row (struct qmp_vm *vm, const struct hv_stats_args *a, struct hv_vm_stats *ret, uint64_t now)
+row_begin (struct qmp_vm *vm, const struct hv_stats_args *a, struct hv_vm_stats *ret)
 {
-  const char **missing = hv_alloc (vm->qmp->host, 4 * sizeof *missing);
-  struct hv_strs list = { missing, 0 };
+  ret->missing.items = hv_alloc (vm->qmp->host, 2 * sizeof *ret->missing.items);
   ret->vm = hv_strdup (vm->qmp->host, vm->name);
   ret->has.vm = 1;
-  HV_SET (ret, state, vm->state);
-  HV_SET (ret, age_ms, 0);
-  if (missing == NULL || vm->pidfd < 0)
+  if (ret->missing.items == NULL || vm->pidfd < 0)
     return;
   if (wants (a, "cpu")) {
     ret->has.cpu = qmp_process_cpu (vm->pid, &ret->cpu) == 0;
     HV_SET (&ret->cpu, vcpus, vm->live_vcpus > 0 ? vm->live_vcpus : vm->vcpus);
   }
   if (wants (a, "memory"))
-    memory_row (vm, ret, now);
-  if (wants (a, "block") && !block_row (vm, ret, now))
-    missing[list.count++] = "block";
+    ret->has.memory = qmp_process_memory (vm->pid, &ret->memory) == 0;
   if (wants (a, "net") && !net_row (vm, ret))
-    missing[list.count++] = "net";
-  if (list.count > 0)
-    HV_SET (ret, missing, list);
+    miss (ret, "net");
+}
+
+/* The rest. Of one that has ended meanwhile there is nothing to say but that. */
+static void
+row_end (struct qmp_vm *vm, const struct hv_stats_args *a, struct hv_vm_stats *ret, uint64_t now)
+{
+  HV_SET (ret, state, vm->state);
+  HV_SET (ret, age_ms, 0);
+  if (vm->pidfd < 0)
+    ret->has.cpu = ret->has.memory = ret->has.net = 0;
+  if (vm->pidfd < 0 || ret->missing.items == NULL)
+    return;
+  if (ret->has.memory)
+    qmp_memory_known (vm, &ret->memory, now);
+  if (wants (a, "block") && !block_row (vm, ret, now))
+    miss (ret, "block");
+  ret->has.missing = ret->missing.count > 0;
 }
 
 /* --- the verb --- */
@@ -191,13 +201,15 @@ qmp_stats (void *self, struct hv_call *call, const void *args, void *result, str
     code = round_begin (&r, q, a, err);
   if (code < 0)
     return code;
-  if (wants (a, "block")) {
+  if (wants (a, "block"))
     round_ask (&r, wants (a, "memory"));
-    round_wait (&r);
-  }
   ret->items.items = hv_alloc (q->host, ((uint64_t) r.count + 1) * sizeof *ret->items.items);
   for (uint32_t i = 0; ret->items.items != NULL && i < r.count; i++)
-    stats_row (r.vms[i], a, &ret->items.items[ret->items.count++], q->host->api->now_ms ());
+    row_begin (r.vms[i], a, &ret->items.items[ret->items.count++]);
+  if (wants (a, "block"))
+    round_wait (&r);
+  for (uint32_t i = 0; i < ret->items.count; i++)
+    row_end (r.vms[i], a, &ret->items.items[i], q->host->api->now_ms ());
   for (uint32_t i = 0; i < r.count; i++)
     qmp_vm_unref (r.vms[i]);
   return ret->items.items != NULL ? 0 : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
