@@ -114,6 +114,10 @@ item_load (struct item *i, struct hv_err *err)
   const struct hv_manifest *m = &i->file->manifest;
   char path[4096];
   int r = 0;
+  if (!m->enabled) { /* nor is its code in the process: this node may not even have the libraries that it wants */
+    i->state = HV_INSTANCE_DISABLED;
+    return;
+  }
   if (m->plugin[0] == '/')
     r = (size_t) snprintf (path, sizeof path, "%s", m->plugin) < sizeof path ? 0 : HV_E_INVALID_ARGUMENT;
   else
@@ -126,8 +130,6 @@ item_load (struct item *i, struct hv_err *err)
     r = hv_plugin_load (path, &i->table, err);
   if (r < 0)
     item_fail (i, HV_INSTANCE_REFUSED, err);
-  else if (!m->enabled)
-    i->state = HV_INSTANCE_DISABLED;
 }
 
 /* Reads one file into its item. A file that did not change since it was read leaves the item alone. */

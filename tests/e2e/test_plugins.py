@@ -79,6 +79,15 @@ class Plugins(unittest.TestCase):
         self.refused("config", "takes none", state="failed")
         self.refused("absent", "/nowhere")
 
+    def test_one_that_is_not_enabled_is_not_even_loaded(self):
+        so = self.make("asleep", manifest={"name": "asleep", "plugin": str(self.d.dir / "asleep.so"), "enabled": False})
+        self.d.manifest("nowhere", {"name": "nowhere", "plugin": "/nowhere/x.so", "enabled": False})
+        self.d.start()
+        states = {p["name"]: p["state"] for p in self.d.rpc().call("bus.plugins")["items"]}
+        self.assertEqual((states["asleep"], states["nowhere"]), ("disabled", "disabled"))
+        with open(f"/proc/{self.d.pid}/maps") as f:
+            self.assertNotIn(os.path.basename(so), f.read())
+
     def test_a_required_one_that_fails_ends_the_daemon(self):
         so = self.make("needed", start='return hv_err_set (e, HV_E_UNAVAILABLE, "no luck");')
         self.d.manifest("needed", {"name": "needed", "plugin": str(so), "required": True})
