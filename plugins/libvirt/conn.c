@@ -83,7 +83,9 @@ connect_and_read (struct lv *lv, struct hv_err *err)
   lv->heard_ms = lv->connected_ms = lv->host->api->now_ms ();
   (void) lv_text_set (&lv->lost_why, NULL);
   r = lv_sync_all (lv, err);
-  if (r == 0 && lv->connected) {
+  if (r == 0 && !lv->connected) /* lost again meanwhile, and nobody else tries */
+    r = hv_err_set (err, HV_E_UNAVAILABLE, "the connection to libvirt was lost while its domains were read: %s", lv_why_lost (lv));
+  if (r == 0) {
     lv->synced = 1;
     say_connected (lv);
     lv->host->api->cond_wake (lv->host, lv->changed);

@@ -136,6 +136,8 @@ lv_stop (void *self, struct hv_call *call, const void *args, void *result, struc
   if (vm->state == HV_VM_UNKNOWN)
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s': its record cannot be read, so its domain is not known", vm->name);
   int transient = vm->transient;
+  if (lv_vm_alive (vm) && !vm->lv->connected)
+    return hv_err_set (err, HV_E_UNAVAILABLE, "stop VM '%s': libvirt cannot be reached: %s", vm->name, lv_why_lost (vm->lv));
   if (lv_vm_alive (vm))
     lv_vm_set_state (vm, HV_VM_STOPPING, "destroy", NULL);
   hv_step (vm->lv->host, "stop.intent");

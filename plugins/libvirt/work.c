@@ -343,7 +343,13 @@ on_done (void *self, void *arg, uint32_t ready)
   struct lv_work *w = lv->pool->done, *next;
   lv->pool->done = NULL;
   pthread_mutex_unlock (&lv->pool->lock);
+  struct lv_work *in_order = NULL;
   for (; w != NULL; w = next) {
+    next = w->next;
+    w->next = in_order;
+    in_order = w;
+  }
+  for (w = in_order; w != NULL; w = next) {
     next = w->next;
     work_done (lv, w);
   }

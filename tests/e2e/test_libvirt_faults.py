@@ -66,9 +66,13 @@ class Daemons(WithLibvirt):
         self.l.kill()
         seen = self.becomes("a", "unreachable")
         self.assertEqual(seen["reason"], "libvirt_lost")
-        with self.assertRaises(RpcError) as e:
-            self.rpc.call("libvirt.pause", {"vm": "a"})
-        self.assertEqual(e.exception.code, "UNAVAILABLE")
+        for verb in ("pause", "stop", "stats", "native"):
+            try:
+                self.rpc.call(f"libvirt.{verb}", {"vm": "a"})
+                self.assertEqual(verb, "stats")  # what was known, or what is missing
+            except RpcError as e:
+                self.assertEqual(e.code, "UNAVAILABLE", verb)
+        self.assertEqual(self.get("a")["state"], "unreachable")
         os.kill(vm["pid"], 0)
         self.l.start()
         back = self.becomes("a", "running")
