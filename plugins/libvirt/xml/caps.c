@@ -7,48 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const xmlNode *
-next_named (const xmlNode *n, const char *name)
-{
-  while (n != NULL && (n->type != XML_ELEMENT_NODE || strcmp ((const char *) n->name, name) != 0))
-    n = n->next;
-  return n;
-}
-
-static const xmlNode *
-child (const xmlNode *n, const char *name)
-{
-  return n != NULL ? next_named (n->children, name) : NULL;
-}
-
-static char *
-attr (const xmlNode *n, const char *name)
-{
-  return n != NULL ? (char *) xmlGetNoNsProp (n, (const xmlChar *) name) : NULL;
-}
-
-static char *
-content (const xmlNode *n)
-{
-  return n != NULL ? (char *) xmlNodeGetContent (n) : NULL;
-}
-
-static int
-attr_is (const xmlNode *n, const char *name, const char *value)
-{
-  HV_CLEAN (hv_free) char *a = attr (n, name);
-  return a != NULL && strcmp (a, value) == 0;
-}
-
-static uint32_t
-count_of (const xmlNode *parent, const char *name)
-{
-  uint32_t n = 0;
-  for (const xmlNode *c = child (parent, name); c != NULL; c = next_named (c->next, name))
-    n++;
-  return n;
-}
-
 /* --- capabilities --- */
 
 static int
@@ -60,9 +18,9 @@ by_version (const void *a, const void *b)
 static int
 read_machines (const xmlNode *arch, struct lv_guest *g)
 {
-  g->machines = calloc ((size_t) count_of (arch, "machine") + 1, sizeof *g->machines);
-  for (const xmlNode *c = child (arch, "machine"); g->machines != NULL && c != NULL; c = next_named (c->next, "machine")) {
-    g->machines[g->machine_count] = content (c);
+  g->machines = calloc ((size_t) lv_count (arch, "machine") + 1, sizeof *g->machines);
+  for (const xmlNode *c = lv_child (arch, "machine"); g->machines != NULL && c != NULL; c = lv_next (c)) {
+    g->machines[g->machine_count] = lv_text_of (c);
     if (g->machines[g->machine_count] == NULL)
       return -1;
     g->machine_count++;
@@ -76,12 +34,12 @@ read_machines (const xmlNode *arch, struct lv_guest *g)
 static int
 read_guest (const xmlNode *guest, struct lv_guest *g)
 {
-  const xmlNode *arch = child (guest, "arch");
-  g->arch = attr (arch, "name");
-  g->emulator = content (child (arch, "emulator"));
-  for (const xmlNode *c = child (arch, "domain"); c != NULL; c = next_named (c->next, "domain")) {
-    g->has_kvm |= (uint8_t) attr_is (c, "type", "kvm");
-    g->has_qemu |= (uint8_t) attr_is (c, "type", "qemu");
+  const xmlNode *arch = lv_child (guest, "arch");
+  g->arch = lv_attr_of (arch, "name");
+  g->emulator = lv_text_of (lv_child (arch, "emulator"));
+  for (const xmlNode *c = lv_child (arch, "domain"); c != NULL; c = lv_next (c)) {
+    g->has_kvm |= (uint8_t) lv_attr_is (c, "type", "kvm");
+    g->has_qemu |= (uint8_t) lv_attr_is (c, "type", "qemu");
   }
   return g->arch != NULL ? read_machines (arch, g) : -1;
 }
@@ -89,11 +47,11 @@ read_guest (const xmlNode *guest, struct lv_guest *g)
 static int
 read_caps (const xmlNode *root, struct lv_caps *c)
 {
-  c->host_arch = content (child (child (child (root, "host"), "cpu"), "arch"));
-  c->guests = calloc ((size_t) count_of (root, "guest") + 1, sizeof *c->guests);
+  c->host_arch = lv_text_of (lv_child (lv_child (lv_child (root, "host"), "cpu"), "arch"));
+  c->guests = calloc ((size_t) lv_count (root, "guest") + 1, sizeof *c->guests);
   if (c->host_arch == NULL || c->guests == NULL)
     return -1;
-  for (const xmlNode *g = child (root, "guest"); g != NULL; g = next_named (g->next, "guest"))
+  for (const xmlNode *g = lv_child (root, "guest"); g != NULL; g = lv_next (g))
     if (read_guest (g, &c->guests[c->guest_count++]) < 0)
       return -1;
   return 0;
@@ -157,21 +115,21 @@ lv_caps_guest (const struct lv_caps *c, const char *arch)
 static int
 has_mode (const xmlNode *cpu, const char *name)
 {
-  for (const xmlNode *c = child (cpu, "mode"); c != NULL; c = next_named (c->next, "mode"))
-    if (attr_is (c, "name", name))
-      return attr_is (c, "supported", "yes");
+  for (const xmlNode *c = lv_child (cpu, "mode"); c != NULL; c = lv_next (c))
+    if (lv_attr_is (c, "name", name))
+      return lv_attr_is (c, "supported", "yes");
   return 0;
 }
 
 static int
 read_models (const xmlNode *cpu, struct lv_domcaps *d)
 {
-  const xmlNode *mode = child (cpu, "mode");
-  while (mode != NULL && !attr_is (mode, "name", "custom"))
-    mode = next_named (mode->next, "mode");
-  d->models = calloc ((size_t) count_of (mode, "model") + 1, sizeof *d->models);
-  for (const xmlNode *c = child (mode, "model"); d->models != NULL && c != NULL; c = next_named (c->next, "model")) {
-    d->models[d->model_count] = (struct lv_model){ content (c), !attr_is (c, "usable", "no") };
+  const xmlNode *mode = lv_child (cpu, "mode");
+  while (mode != NULL && !lv_attr_is (mode, "name", "custom"))
+    mode = lv_next (mode);
+  d->models = calloc ((size_t) lv_count (mode, "model") + 1, sizeof *d->models);
+  for (const xmlNode *c = lv_child (mode, "model"); d->models != NULL && c != NULL; c = lv_next (c)) {
+    d->models[d->model_count] = (struct lv_model){ lv_text_of (c), !lv_attr_is (c, "usable", "no") };
     if (d->models[d->model_count].name == NULL)
       return -1;
     d->model_count++;
@@ -182,11 +140,11 @@ read_models (const xmlNode *cpu, struct lv_domcaps *d)
 static int
 read_domcaps (const xmlNode *root, struct lv_domcaps *d)
 {
-  const xmlNode *cpu = child (root, "cpu");
-  HV_CLEAN (hv_free) char *max = attr (child (root, "vcpu"), "max");
+  const xmlNode *cpu = lv_child (root, "cpu");
+  HV_CLEAN (hv_free) char *max = lv_attr_of (lv_child (root, "vcpu"), "max");
   unsigned long n = max != NULL ? strtoul (max, NULL, 10) : 0;
   d->max_vcpus = n <= UINT32_MAX ? (uint32_t) n : UINT32_MAX;
-  d->emulator = content (child (root, "path"));
+  d->emulator = lv_text_of (lv_child (root, "path"));
   d->host_passthrough = (uint8_t) has_mode (cpu, "host-passthrough");
   d->host_model = (uint8_t) has_mode (cpu, "host-model");
   d->maximum = (uint8_t) has_mode (cpu, "maximum");

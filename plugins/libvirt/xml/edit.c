@@ -10,21 +10,12 @@
 
 #define PLACEHOLDER "ua-placeholder-"
 
-static xmlNodePtr
-child (xmlNodePtr n, const char *name)
-{
-  for (xmlNodePtr c = n != NULL ? n->children : NULL; c != NULL; c = c->next)
-    if (c->type == XML_ELEMENT_NODE && strcmp ((const char *) c->name, name) == 0)
-      return c;
-  return NULL;
-}
-
 /* --- the second definition --- */
 
 static int
 is_placeholder (xmlNodePtr n)
 {
-  xmlNodePtr alias = child (n, "alias");
+  xmlNodePtr alias = lv_child (n, "alias");
   xmlChar *name = alias != NULL ? xmlGetNoNsProp (alias, (const xmlChar *) "name") : NULL;
   int is = name != NULL && strncmp ((const char *) name, PLACEHOLDER, strlen (PLACEHOLDER)) == 0;
   xmlFree (name);
@@ -37,7 +28,7 @@ lv_xml_drop_placeholders (const char *xml, char **ret_xml, struct hv_err *err)
   struct lv_writer w = { .doc = lv_xml_parse (xml, err) };
   if (w.doc == NULL)
     return HV_E_INVALID_ARGUMENT;
-  xmlNodePtr devices = child (xmlDocGetRootElement (w.doc), "devices");
+  xmlNodePtr devices = lv_child (xmlDocGetRootElement (w.doc), "devices");
   for (xmlNodePtr n = devices != NULL ? devices->children : NULL, next; n != NULL; n = next) {
     next = n->next;
     if (n->type == XML_ELEMENT_NODE && strcmp ((const char *) n->name, "interface") == 0 && is_placeholder (n)) {
@@ -73,7 +64,8 @@ lv_xml_set_vcpus (const char *xml, uint32_t vcpus, char **ret_xml, struct hv_err
   struct lv_writer w = { .doc = lv_xml_parse (xml, err) };
   if (w.doc == NULL)
     return HV_E_INVALID_ARGUMENT;
-  xmlNodePtr root = xmlDocGetRootElement (w.doc), vcpu = child (root, "vcpu"), topology = child (child (root, "cpu"), "topology");
+  xmlNodePtr root = xmlDocGetRootElement (w.doc), vcpu = lv_child (root, "vcpu"),
+             topology = lv_child (lv_child (root, "cpu"), "topology");
   xmlChar *was = vcpu != NULL ? xmlNodeGetContent (vcpu) : NULL;
   uint32_t most = was != NULL ? (uint32_t) strtoul ((const char *) was, NULL, 10) : 1;
   uint32_t per_socket
@@ -93,7 +85,7 @@ lv_xml_set_vcpus (const char *xml, uint32_t vcpus, char **ret_xml, struct hv_err
       set_number (&w, topology, "sockets", vcpus / per_socket);
   } else
     set_number (&w, vcpu, "current", vcpus);
-  xmlNodePtr each = child (root, "vcpus"); /* libvirt's own list of them, made anew from the number */
+  xmlNodePtr each = lv_child (root, "vcpus"); /* libvirt's own list of them, made anew from the number */
   if (each != NULL) {
     xmlUnlinkNode (each);
     xmlFreeNode (each);

@@ -6,48 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- the tree --- */
-
-static const xmlNode *
-child (const xmlNode *n, const char *name)
-{
-  for (const xmlNode *c = n != NULL ? n->children : NULL; c != NULL; c = c->next)
-    if (c->type == XML_ELEMENT_NODE && strcmp ((const char *) c->name, name) == 0)
-      return c;
-  return NULL;
-}
-
-static const xmlNode *
-next_of (const xmlNode *n)
-{
-  const xmlNode *c = n->next;
-  while (c != NULL && (c->type != XML_ELEMENT_NODE || strcmp ((const char *) c->name, (const char *) n->name) != 0))
-    c = c->next;
-  return c;
-}
-
-/* NULL where there is none, or no memory. */
-static char *
-attr (const xmlNode *n, const char *name)
-{
-  return n != NULL ? (char *) xmlGetNoNsProp (n, (const xmlChar *) name) : NULL;
-}
-
-static char *
-content (const xmlNode *n)
-{
-  return n != NULL ? (char *) xmlNodeGetContent (n) : NULL;
-}
-
-static int
-attr_is (const xmlNode *n, const char *name, const char *value)
-{
-  char *a = attr (n, name);
-  int is = a != NULL && strcmp (a, value) == 0;
-  xmlFree (a);
-  return is;
-}
-
 static uint64_t
 number (char *text)
 {
@@ -66,8 +24,8 @@ memory_of (const xmlNode *n)
   } units[]
       = { { "b", 1 },        { "bytes", 1 },      { "KB", 1000 },       { "k", 1024 },     { "KiB", 1024 },    { "MB", 1000000 },
           { "M", 1u << 20 }, { "MiB", 1u << 20 }, { "GB", 1000000000 }, { "G", 1u << 30 }, { "GiB", 1u << 30 } };
-  uint64_t value = number (content (n)), scale = 1024;
-  char *unit = attr (n, "unit");
+  uint64_t value = number (lv_text_of (n)), scale = 1024;
+  char *unit = lv_attr_of (n, "unit");
   for (size_t i = 0; unit != NULL && i < sizeof units / sizeof units[0]; i++)
     if (strcmp (unit, units[i].unit) == 0)
       scale = units[i].bytes;
@@ -94,9 +52,9 @@ static char *
 source_of (const xmlNode *disk)
 {
   static const char *const names[] = { "file", "dev", "name", "dir", NULL };
-  const xmlNode *source = child (disk, "source");
+  const xmlNode *source = lv_child (disk, "source");
   for (size_t i = 0; names[i] != NULL; i++) {
-    char *path = attr (source, names[i]);
+    char *path = lv_attr_of (source, names[i]);
     if (path != NULL)
       return path;
   }
@@ -106,7 +64,7 @@ source_of (const xmlNode *disk)
 static int
 read_backing (const xmlNode *disk, struct lv_disk *ret)
 {
-  for (const xmlNode *b = child (disk, "backingStore"); b != NULL; b = child (b, "backingStore")) {
+  for (const xmlNode *b = lv_child (disk, "backingStore"); b != NULL; b = lv_child (b, "backingStore")) {
     char *path = source_of (b);
     if (path == NULL)
       break; /* the empty one ends the chain */
@@ -116,7 +74,7 @@ read_backing (const xmlNode *disk, struct lv_disk *ret)
       return -1;
     }
     ret->backing = more;
-    more[ret->backing_count++] = (struct lv_layer){ path, attr (child (b, "format"), "type") };
+    more[ret->backing_count++] = (struct lv_layer){ path, lv_attr_of (lv_child (b, "format"), "type") };
   }
   return 0;
 }
@@ -124,14 +82,14 @@ read_backing (const xmlNode *disk, struct lv_disk *ret)
 static int
 read_disk (const xmlNode *n, struct lv_disk *ret)
 {
-  const xmlNode *target = child (n, "target");
-  ret->alias = attr (child (n, "alias"), "name");
-  ret->target = attr (target, "dev");
-  ret->bus = attr (target, "bus");
-  ret->device = attr (n, "device");
+  const xmlNode *target = lv_child (n, "target");
+  ret->alias = lv_attr_of (lv_child (n, "alias"), "name");
+  ret->target = lv_attr_of (target, "dev");
+  ret->bus = lv_attr_of (target, "bus");
+  ret->device = lv_attr_of (n, "device");
   ret->path = source_of (n);
-  ret->format = attr (child (n, "driver"), "type");
-  ret->read_only = child (n, "readonly") != NULL;
+  ret->format = lv_attr_of (lv_child (n, "driver"), "type");
+  ret->read_only = lv_child (n, "readonly") != NULL;
   ret->name = neutral_name (ret->alias, ret->target, 0);
   return ret->name != NULL && ret->target != NULL ? read_backing (n, ret) : -1;
 }
@@ -139,34 +97,25 @@ read_disk (const xmlNode *n, struct lv_disk *ret)
 static int
 read_nic (const xmlNode *n, uint32_t index, struct lv_nic *ret)
 {
-  ret->alias = attr (child (n, "alias"), "name");
-  ret->mac = attr (child (n, "mac"), "address");
-  ret->target = attr (child (n, "target"), "dev");
-  ret->model = attr (child (n, "model"), "type");
+  ret->alias = lv_attr_of (lv_child (n, "alias"), "name");
+  ret->mac = lv_attr_of (lv_child (n, "mac"), "address");
+  ret->target = lv_attr_of (lv_child (n, "target"), "dev");
+  ret->model = lv_attr_of (lv_child (n, "model"), "type");
   ret->name = neutral_name (ret->alias, ret->target, index);
   return ret->name != NULL ? 0 : -1;
-}
-
-static uint32_t
-count_of (const xmlNode *devices, const char *name)
-{
-  uint32_t n = 0;
-  for (const xmlNode *c = child (devices, name); c != NULL; c = next_of (c))
-    n++;
-  return n;
 }
 
 static int
 read_devices (const xmlNode *devices, struct lv_domain *d)
 {
-  d->disks = calloc ((size_t) count_of (devices, "disk") + 1, sizeof *d->disks);
-  d->nics = calloc ((size_t) count_of (devices, "interface") + 1, sizeof *d->nics);
+  d->disks = calloc ((size_t) lv_count (devices, "disk") + 1, sizeof *d->disks);
+  d->nics = calloc ((size_t) lv_count (devices, "interface") + 1, sizeof *d->nics);
   if (d->disks == NULL || d->nics == NULL)
     return -1;
-  for (const xmlNode *c = child (devices, "disk"); c != NULL; c = next_of (c))
+  for (const xmlNode *c = lv_child (devices, "disk"); c != NULL; c = lv_next (c))
     if (read_disk (c, &d->disks[d->disk_count++]) < 0)
       return -1;
-  for (const xmlNode *c = child (devices, "interface"); c != NULL; c = next_of (c), d->nic_count++)
+  for (const xmlNode *c = lv_child (devices, "interface"); c != NULL; c = lv_next (c), d->nic_count++)
     if (read_nic (c, d->nic_count, &d->nics[d->nic_count]) < 0)
       return -1;
   return 0;
@@ -175,31 +124,31 @@ read_devices (const xmlNode *devices, struct lv_domain *d)
 static void
 read_channels (const xmlNode *devices, struct lv_domain *d)
 {
-  for (const xmlNode *c = child (devices, "channel"); c != NULL; c = next_of (c)) {
-    const xmlNode *target = child (c, "target");
-    if (!attr_is (target, "name", "org.qemu.guest_agent.0"))
+  for (const xmlNode *c = lv_child (devices, "channel"); c != NULL; c = lv_next (c)) {
+    const xmlNode *target = lv_child (c, "target");
+    if (!lv_attr_is (target, "name", "org.qemu.guest_agent.0"))
       continue;
     d->has_agent = 1;
-    d->agent_connected = attr_is (target, "state", "connected");
+    d->agent_connected = lv_attr_is (target, "state", "connected");
   }
 }
 
 static void
 read_consoles (const xmlNode *devices, struct lv_domain *d)
 {
-  const xmlNode *serial = child (devices, "serial");
+  const xmlNode *serial = lv_child (devices, "serial");
   d->has_console = serial != NULL;
-  d->console_path = attr_is (serial, "type", "unix") ? attr (child (serial, "source"), "path") : NULL;
-  d->log_path = attr (child (serial, "log"), "file");
-  for (const xmlNode *c = child (devices, "graphics"); c != NULL && d->vnc_path == NULL; c = next_of (c)) {
-    if (!attr_is (c, "type", "vnc"))
+  d->console_path = lv_attr_is (serial, "type", "unix") ? lv_attr_of (lv_child (serial, "source"), "path") : NULL;
+  d->log_path = lv_attr_of (lv_child (serial, "log"), "file");
+  for (const xmlNode *c = lv_child (devices, "graphics"); c != NULL && d->vnc_path == NULL; c = lv_next (c)) {
+    if (!lv_attr_is (c, "type", "vnc"))
       continue;
-    d->vnc_path = attr (child (c, "listen"), "socket");
+    d->vnc_path = lv_attr_of (lv_child (c, "listen"), "socket");
     if (d->vnc_path == NULL)
-      d->vnc_path = attr (c, "socket");
+      d->vnc_path = lv_attr_of (c, "socket");
   }
-  const xmlNode *balloon = child (devices, "memballoon");
-  d->has_balloon = balloon != NULL && !attr_is (balloon, "model", "none");
+  const xmlNode *balloon = lv_child (devices, "memballoon");
+  d->has_balloon = balloon != NULL && !lv_attr_is (balloon, "model", "none");
 }
 
 /* --- the domain --- */
@@ -207,9 +156,9 @@ read_consoles (const xmlNode *devices, struct lv_domain *d)
 static void
 read_vcpus (const xmlNode *root, struct lv_domain *d)
 {
-  const xmlNode *vcpu = child (root, "vcpu");
-  char *current = attr (vcpu, "current");
-  uint64_t most = number (content (vcpu));
+  const xmlNode *vcpu = lv_child (root, "vcpu");
+  char *current = lv_attr_of (vcpu, "current");
+  uint64_t most = number (lv_text_of (vcpu));
   d->max_vcpus = most <= UINT32_MAX ? (uint32_t) most : 0;
   d->vcpus = current != NULL ? (uint32_t) number (current) : d->max_vcpus;
 }
@@ -217,14 +166,15 @@ read_vcpus (const xmlNode *root, struct lv_domain *d)
 static int
 read_root (const xmlNode *root, struct lv_domain *d)
 {
-  const xmlNode *type = child (child (root, "os"), "type"), *devices = child (root, "devices");
-  d->name = content (child (root, "name"));
-  d->uuid = content (child (root, "uuid"));
-  d->type = attr (root, "type");
-  d->machine = attr (type, "machine");
-  d->arch = attr (type, "arch");
-  d->memory_bytes = memory_of (child (root, "memory"));
-  d->current_memory_bytes = child (root, "currentMemory") != NULL ? memory_of (child (root, "currentMemory")) : d->memory_bytes;
+  const xmlNode *type = lv_child (lv_child (root, "os"), "type"), *devices = lv_child (root, "devices");
+  d->name = lv_text_of (lv_child (root, "name"));
+  d->uuid = lv_text_of (lv_child (root, "uuid"));
+  d->type = lv_attr_of (root, "type");
+  d->machine = lv_attr_of (type, "machine");
+  d->arch = lv_attr_of (type, "arch");
+  d->memory_bytes = memory_of (lv_child (root, "memory"));
+  d->current_memory_bytes
+      = lv_child (root, "currentMemory") != NULL ? memory_of (lv_child (root, "currentMemory")) : d->memory_bytes;
   read_vcpus (root, d);
   read_channels (devices, d);
   read_consoles (devices, d);
@@ -312,12 +262,12 @@ lv_domain_nic (const struct lv_domain *d, const char *name)
 static int
 read_snapshot_disks (const xmlNode *disks, struct lv_snapshot *s)
 {
-  s->disks = calloc ((size_t) count_of (disks, "disk") + 1, sizeof *s->disks);
-  for (const xmlNode *c = child (disks, "disk"); s->disks != NULL && c != NULL; c = next_of (c)) {
+  s->disks = calloc ((size_t) lv_count (disks, "disk") + 1, sizeof *s->disks);
+  for (const xmlNode *c = lv_child (disks, "disk"); s->disks != NULL && c != NULL; c = lv_next (c)) {
     struct lv_snapshot_disk *d = &s->disks[s->disk_count++];
-    d->target = attr (c, "name");
-    d->format = attr (child (c, "driver"), "type");
-    d->path = attr_is (c, "snapshot", "external") ? source_of (c) : NULL;
+    d->target = lv_attr_of (c, "name");
+    d->format = lv_attr_of (lv_child (c, "driver"), "type");
+    d->path = lv_attr_is (c, "snapshot", "external") ? source_of (c) : NULL;
     if (d->target == NULL)
       return -1;
   }
@@ -334,12 +284,12 @@ lv_snapshot_read (const char *xml, struct lv_snapshot **ret, struct hv_err *err)
   HV_CLEAN (lv_snapshot) struct lv_snapshot *s = calloc (1, sizeof *s);
   int ok = s != NULL && root != NULL && strcmp ((const char *) root->name, "domainsnapshot") == 0;
   if (ok) {
-    s->name = content (child (root, "name"));
-    s->parent = content (child (child (root, "parent"), "name"));
-    s->state = content (child (root, "state"));
-    s->created_s = number (content (child (root, "creationTime")));
-    s->has_memory = child (root, "memory") != NULL && !attr_is (child (root, "memory"), "snapshot", "no");
-    ok = s->name != NULL && read_snapshot_disks (child (root, "disks"), s) == 0;
+    s->name = lv_text_of (lv_child (root, "name"));
+    s->parent = lv_text_of (lv_child (lv_child (root, "parent"), "name"));
+    s->state = lv_text_of (lv_child (root, "state"));
+    s->created_s = number (lv_text_of (lv_child (root, "creationTime")));
+    s->has_memory = lv_child (root, "memory") != NULL && !lv_attr_is (lv_child (root, "memory"), "snapshot", "no");
+    ok = s->name != NULL && read_snapshot_disks (lv_child (root, "disks"), s) == 0;
   }
   xmlFreeDoc (doc);
   if (!ok)

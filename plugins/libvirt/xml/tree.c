@@ -38,6 +38,56 @@ lv_xml_parse (const char *xml, struct hv_err *err)
   return doc;
 }
 
+/* --- reading --- */
+
+static xmlNodePtr
+next_named (const xmlNode *n, const char *name)
+{
+  while (n != NULL && (n->type != XML_ELEMENT_NODE || strcmp ((const char *) n->name, name) != 0))
+    n = n->next;
+  return (xmlNodePtr) (uintptr_t) n;
+}
+
+xmlNodePtr
+lv_child (const xmlNode *n, const char *name)
+{
+  return n != NULL ? next_named (n->children, name) : NULL;
+}
+
+xmlNodePtr
+lv_next (const xmlNode *n)
+{
+  return next_named (n->next, (const char *) n->name);
+}
+
+uint32_t
+lv_count (const xmlNode *n, const char *name)
+{
+  uint32_t count = 0;
+  for (const xmlNode *c = lv_child (n, name); c != NULL; c = lv_next (c))
+    count++;
+  return count;
+}
+
+char *
+lv_attr_of (const xmlNode *n, const char *name)
+{
+  return n != NULL ? (char *) xmlGetNoNsProp (n, (const xmlChar *) name) : NULL;
+}
+
+int
+lv_attr_is (const xmlNode *n, const char *name, const char *value)
+{
+  HV_CLEAN (hv_free) char *a = lv_attr_of (n, name);
+  return a != NULL && strcmp (a, value) == 0;
+}
+
+char *
+lv_text_of (const xmlNode *n)
+{
+  return n != NULL ? (char *) xmlNodeGetContent (n) : NULL;
+}
+
 /* --- writing --- */
 
 static xmlNodePtr

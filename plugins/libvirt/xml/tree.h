@@ -9,6 +9,14 @@
  */
 xmlDocPtr lv_xml_parse (const char *xml, struct hv_err *);
 
+/* --- reading: elements by name; NULL where there is none. Texts are malloc'ed, NULL where there is none, or no memory --- */
+xmlNodePtr lv_child (const xmlNode *, const char *name); /* the first; of a NULL node: NULL */
+xmlNodePtr lv_next (const xmlNode *);                    /* the next of the same name */
+uint32_t lv_count (const xmlNode *, const char *name);
+char *lv_attr_of (const xmlNode *, const char *name);
+int lv_attr_is (const xmlNode *, const char *name, const char *value);
+char *lv_text_of (const xmlNode *);
+
 /* --- writing: a failure for want of memory sticks, and is seen at the end --- */
 struct lv_writer {
   xmlDocPtr doc;

@@ -69,7 +69,7 @@ class Agent(threading.Thread):
             self.sock, _ = self.listener.accept()
             try:
                 self.talk()
-            except (BrokenPipeError, ConnectionResetError):
+            except OSError:  # whoever was connected has gone, in whatever way
                 pass
             self.sock.close()
 
@@ -262,7 +262,7 @@ class Peer:
             self.sock, _ = sock.accept()
             try:
                 self.talk()
-            except (BrokenPipeError, ConnectionResetError):
+            except OSError:  # whoever was connected has gone, in whatever way
                 pass
             self.late = []
             self.sock.close()
