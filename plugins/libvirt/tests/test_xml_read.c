@@ -303,6 +303,10 @@ test_vcpus (void **state)
   assert_int_equal (lv_xml_set_vcpus (whole, 3, &out, NULL), HV_E_INVALID_ARGUMENT);
   assert_int_equal (lv_xml_set_vcpus (whole, 0, &out, NULL), HV_E_INVALID_ARGUMENT);
   assert_int_equal (lv_xml_set_vcpus ("<domain/>", 1, &out, NULL), HV_E_INVALID_ARGUMENT);
+  static const char many[] = "<domain><vcpu>8</vcpu><cpu><topology cores='32768' threads='65536' dies='2'/></cpu></domain>";
+  static const char most[] = "<domain><vcpu>8</vcpu><cpu><topology cores='32768' threads='32768' dies='4'/></cpu></domain>";
+  assert_int_equal (lv_xml_set_vcpus (many, 8, &out, NULL), HV_E_INVALID_ARGUMENT);
+  assert_int_equal (lv_xml_set_vcpus (most, 8, &out, NULL), HV_E_INVALID_ARGUMENT);
   assert_null (out);
 }
 

@@ -35,7 +35,7 @@ is_text (const char *s)
   while (rest > 0) {
     int size = rest < 4 ? (int) rest : 4;
     int c = xmlGetUTF8Char (at, &size);
-    if (c < 0x20 ? c != '\t' : c == 0x7f || c < least[size] || !xmlIsCharQ ((unsigned) c))
+    if (c < least[size] || (c < 0x20 ? c != '\t' : c == 0x7f || !xmlIsCharQ ((unsigned) c)))
       return 0;
     at += size;
     rest -= (size_t) size;

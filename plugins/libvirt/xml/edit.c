@@ -45,9 +45,9 @@ static uint32_t
 attr_number (xmlNodePtr n, const char *name, uint32_t otherwise)
 {
   xmlChar *text = n != NULL ? xmlGetNoNsProp (n, (const xmlChar *) name) : NULL;
-  uint32_t value = text != NULL ? (uint32_t) strtoul ((const char *) text, NULL, 10) : otherwise;
+  unsigned long value = text != NULL ? strtoul ((const char *) text, NULL, 10) : otherwise;
   xmlFree (text);
-  return value > 0 ? value : otherwise;
+  return value > 0 && value <= UINT16_MAX ? (uint32_t) value : otherwise;
 }
 
 static void
@@ -68,13 +68,13 @@ lv_xml_set_vcpus (const char *xml, uint32_t vcpus, char **ret_xml, struct hv_err
              topology = lv_child (lv_child (root, "cpu"), "topology");
   xmlChar *was = vcpu != NULL ? xmlNodeGetContent (vcpu) : NULL;
   uint32_t most = was != NULL ? (uint32_t) strtoul ((const char *) was, NULL, 10) : 1;
-  uint32_t per_socket
-      = attr_number (topology, "dies", 1) * attr_number (topology, "cores", 1) * attr_number (topology, "threads", 1);
+  uint64_t per_socket = (uint64_t) attr_number (topology, "dies", 1) * attr_number (topology, "cores", 1)
+                        * attr_number (topology, "threads", 1); /* of 16 bits each: never too large, never 0 */
   char text[16];
   xmlFree (was);
   if (vcpu == NULL || vcpus == 0 || vcpus % per_socket != 0) {
     xmlFreeDoc (w.doc);
-    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "%" PRIu32 " processors: a multiple of %" PRIu32 " is needed", vcpus,
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "%" PRIu32 " processors: a multiple of %" PRIu64 " is needed", vcpus,
                        per_socket);
   }
   if (vcpus >= most) { /* no room is left for more */
@@ -82,7 +82,7 @@ lv_xml_set_vcpus (const char *xml, uint32_t vcpus, char **ret_xml, struct hv_err
     xmlNodeSetContent (vcpu, (const xmlChar *) text);
     (void) xmlUnsetProp (vcpu, (const xmlChar *) "current");
     if (topology != NULL)
-      set_number (&w, topology, "sockets", vcpus / per_socket);
+      set_number (&w, topology, "sockets", (uint32_t) (vcpus / per_socket));
   } else
     set_number (&w, vcpu, "current", vcpus);
   xmlNodePtr each = lv_child (root, "vcpus"); /* libvirt's own list of them, made anew from the number */
