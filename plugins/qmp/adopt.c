@@ -34,15 +34,17 @@ was_to_die (const struct qmp_vm *vm)
 static void
 adopt_gone (struct qmp_vm *vm)
 {
-  int ran = vm->acknowledged, asked = was_to_die (vm);
+  int ran = vm->acknowledged, asked = was_to_die (vm), off = vm->shutdown_seen;
   const char *pending = qmp_pending_end_reason (vm);
-  vm->launched = vm->acknowledged = 0;
+  vm->launched = vm->acknowledged = vm->shutdown_seen = 0;
   vm->retry_at_ms = 0;
   qmp_paths_remove (vm, 1);
   if (pending != NULL)
     qmp_vm_set_state (vm, HV_VM_STOPPED, pending, NULL);
   else if (ran && asked)
     qmp_vm_set_state (vm, HV_VM_STOPPED, "destroyed", NULL);
+  else if (ran && off)
+    qmp_vm_set_state (vm, HV_VM_STOPPED, "shutdown", NULL);
   else if (ran)
     qmp_vm_set_state (vm, HV_VM_CRASHED, "gone", "its process ended while nobody watched");
   else
@@ -214,9 +216,11 @@ qmp_adopt_one (struct qmp_vm *vm, struct hv_err *err)
     r = adopt_state (vm, err);
   vm->adopting = 0;
   qmp_vm_wake (vm);
-  if (r == 0)
-    vm->retry_ms = 0, vm->managed = 1;
-  else if (vm->pidfd >= 0 && r != HV_E_CANCELLED)
+  if (r == 0) {
+    vm->retry_ms = 0;
+    vm->managed = 1;
+    qmp_control_settled (vm);
+  } else if (vm->pidfd >= 0 && r != HV_E_CANCELLED)
     adopt_failed (vm, hv_err_message (err));
   return r < 0 ? hv_err_wrap (err, r, "adopt VM '%s'", vm->name) : 0;
 }

@@ -56,8 +56,7 @@ qmp_status_apply (struct qmp_vm *vm, const char *status)
     return; /* everything is here, but whether it is to run is not known yet */
   if (strcmp (status, "shutdown") == 0) {
     /* -no-shutdown: the guest is off and its process waits to be told */
-    vm->shutdown_seen = 1;
-    qmp_control_post (vm, "quit");
+    qmp_let_go (vm);
   }
   if (state == HV_VM_RUNNING && vm->state == HV_VM_STOPPING)
     return; /* it was asked to shut down and has not yet */
@@ -139,23 +138,34 @@ on_event (void *arg, const char *name, const json_t *data)
 
 /* The end of the process follows within moments if that is the cause: its pidfd tells. Else the monitor is connected to anew. */
 static void
+connect_again (struct qmp_vm *vm, const char *why)
+{
+  if (vm->stop_requested || vm->shutdown_seen) {
+    vm->retry_at_ms = vm->qmp->host->api->now_ms () + ENDING_MS;
+    return;
+  }
+  hv_log (vm->qmp->host, HV_LOG_WARNING, "VM '%s': %s", vm->name, why);
+  qmp_adopt_later (vm, RECONNECT_MS);
+}
+
+static void
 on_lost (void *arg, const char *why)
 {
   struct qmp_vm *vm = arg;
-  int ending = vm->stop_requested || vm->shutdown_seen;
   qmp_control_close (vm);
-  if (!vm->settling && !vm->adopting) {
-    if (!ending)
-      hv_log (vm->qmp->host, HV_LOG_WARNING, "VM '%s': %s", vm->name, why);
-    if (ending)
-      vm->retry_at_ms = vm->qmp->host->api->now_ms () + ENDING_MS;
-    else
-      qmp_adopt_later (vm, RECONNECT_MS);
-  }
+  if (!vm->settling && !vm->adopting)
+    connect_again (vm, why);
   qmp_vm_wake (vm);
 }
 
 static const struct qmp_monitor_ops control_ops = { .ready = on_ready, .heard = on_heard, .event = on_event, .lost = on_lost };
+
+void
+qmp_control_settled (struct qmp_vm *vm)
+{
+  if (vm->launched && vm->pidfd >= 0 && !qmp_control_ready (vm))
+    connect_again (vm, "the monitor connection was lost while it was looked at");
+}
 
 int
 qmp_control_open (struct qmp_vm *vm, int fd, struct hv_err *err)

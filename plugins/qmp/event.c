@@ -42,11 +42,10 @@ on_shutdown (struct qmp_vm *vm, const json_t *data)
   const char *reason = qmp_json_str (data, "reason", "");
   if (strncmp (reason, "host-", 5) == 0)
     return; /* quit or a signal: the process is about to end by itself */
-  vm->shutdown_seen = 1;
   vm->by_guest = (uint8_t) qmp_json_bool (data, "guest", 0);
   if (!vm->stop_requested)
     qmp_vm_set_state (vm, HV_VM_STOPPING, "shutdown", NULL);
-  qmp_control_post (vm, "quit");
+  qmp_let_go (vm);
 }
 
 static void

@@ -92,6 +92,7 @@ HV_RECORD_STRUCT (qmp_pending, QMP_PENDING);
   F (T, U64, _, since_ms, 0, "of the state") \
   F (T, BOOL, _, launched, 0, "a process was about to be started, or runs") \
   F (T, BOOL, _, acknowledged, 0, "its start was completed: from here on it is never ended unasked") \
+  F (T, BOOL, _, guest_off, 0, "the guest has shut down: its process is all that is left, and is being ended") \
   F (T, STR, _, boot_id, 0, "boot the process belongs to") \
   F (T, U32, _, pid, 0, "process") \
   F (T, U64, _, start_ticks, 0, "its start time, from /proc") \
@@ -183,8 +184,8 @@ struct qmp_vm {
   int32_t pid, pidfd;
   uint64_t start_ticks;
   uint8_t launched, acknowledged, agent_connected;
-  uint8_t stop_requested, shutdown_seen, by_guest, panicked, settling, saving, adopting, undefined, reachable_again, managed,
-      unsaved, resolving, incoming, take_back;
+  uint8_t stop_requested, shutdown_seen, letting_go, by_guest, panicked, settling, saving, adopting, undefined, reachable_again,
+      managed, unsaved, resolving, incoming, take_back;
   uint32_t adopt_delay_ms;
   struct hv_watch *exit_watch;
   struct qmp_monitor *monitor;
@@ -338,6 +339,8 @@ void qmp_logs_close (struct qmp *);
 int qmp_control_open (struct qmp_vm *, int fd, struct hv_err *); /* takes the socket */
 void qmp_control_close (struct qmp_vm *);
 int qmp_control_ready (const struct qmp_vm *);
+/* To be called by who has looked after a machine alone (settling, adopting): a connection that was lost meanwhile is made anew. */
+void qmp_control_settled (struct qmp_vm *);
 /* Runs one command and waits for its reply. *ret (may be NULL) is the "return" and the caller's. DEADLINE_EXCEEDED for a
  * command without side effect, UNKNOWN for one with; UNAVAILABLE when the monitor was lost. [coro] */
 int qmp_control_query (struct qmp_vm *, const char *command, json_t *args, json_t **ret, struct hv_err *);
@@ -457,6 +460,7 @@ struct qmp_launch {
 };
 int qmp_launch (struct qmp_vm *, const struct qmp_launch *, struct hv_err *); /* [coro] */
 int qmp_end (struct qmp_vm *, struct hv_err *);                               /* [coro] the process is gone afterwards */
+void qmp_let_go (struct qmp_vm *); /* its guest is off: records that, then tells the process to end */
 int qmp_agent_exchange (struct qmp_vm *, const char *command, uint64_t timeout_ms, int answered, char **ret_reply,
                         struct hv_err *); /* [coro] */
 void qmp_agent_close (struct qmp_vm *);

@@ -58,6 +58,7 @@ record_put (struct qmp_vm *vm, struct hv_err *err)
   HV_SET (&d, since_ms, vm->since_ms);
   HV_SET (&d, launched, vm->launched);
   HV_SET (&d, acknowledged, vm->acknowledged);
+  HV_SET (&d, guest_off, vm->shutdown_seen);
   HV_SET (&d, boot_id, h->api->info (h)->boot_id);
   HV_SET (&d, pid, vm->pid > 0 ? (uint32_t) vm->pid : 0);
   HV_SET (&d, start_ticks, vm->start_ticks);
@@ -188,6 +189,7 @@ record_take (struct qmp_vm *vm, const struct qmp_document *d, struct hv_err *err
   vm->since_ms = d->since_ms;
   vm->launched = d->launched;
   vm->acknowledged = d->acknowledged;
+  vm->shutdown_seen = d->launched && d->guest_off;
   vm->pid = (int32_t) d->pid;
   vm->start_ticks = d->start_ticks;
   vm->log_pipes[QMP_LOG_QEMU] = d->qemu_log;
@@ -195,7 +197,7 @@ record_take (struct qmp_vm *vm, const struct qmp_document *d, struct hv_err *err
   vm->log_pipes[QMP_LOG_FIRMWARE] = d->firmware_log;
   if (vm->launched && (d->boot_id == NULL || strcmp (d->boot_id, h->api->info (h)->boot_id) != 0)) {
     /* the machine that ran it has gone through a reboot since */
-    vm->launched = vm->acknowledged = 0;
+    vm->launched = vm->acknowledged = vm->shutdown_seen = 0;
     vm->pid = 0;
     vm->start_ticks = 0;
     const char *reason = qmp_pending_end_reason (vm);

@@ -280,5 +280,6 @@ qmp_launch (struct qmp_vm *vm, const struct qmp_launch *how, struct hv_err *err)
   if (r < 0 && !vm->acknowledged)
     return launch_undo (vm, how, r, err);
   vm->settling = 0;
+  qmp_control_settled (vm);
   return r < 0 ? hv_err_wrap (err, r, "%s VM '%s'", how->op, vm->name) : 0;
 }

@@ -37,6 +37,35 @@ qmp_end (struct qmp_vm *vm, struct hv_err *err)
   return 0;
 }
 
+/* That the guest shut down by itself is on disk before its process goes, or it would seem to have crashed to a daemon that was not
+ * there: and a machine that crashes is started again. */
+static void
+let_go_run (void *self, void *arg)
+{
+  HV_CLEAN (qmp_vm) struct qmp_vm *vm = arg;
+  HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->qmp->host);
+  (void) self;
+  if (qmp_record_save (vm, err) < 0)
+    hv_log (vm->qmp->host, HV_LOG_WARNING, "%s", hv_err_message (err));
+  vm->letting_go = 0;
+  hv_step (vm->qmp->host, "shutdown.recorded");
+  qmp_control_post (vm, "quit");
+}
+
+void
+qmp_let_go (struct qmp_vm *vm)
+{
+  vm->shutdown_seen = 1;
+  if (vm->letting_go)
+    return;
+  vm->letting_go = 1;
+  if (hv_go (vm->qmp->host, "let go", let_go_run, qmp_vm_ref (vm)) == 0)
+    return;
+  vm->letting_go = 0;
+  qmp_vm_unref (vm);
+  qmp_control_post (vm, "quit");
+}
+
 /* A machine that runs without our control is still known by its record: enough for its pidfd. */
 static int
 stop_find (struct qmp_vm *vm, struct hv_err *err)

@@ -9,6 +9,8 @@ QEMU's own. Modes (several, separated by spaces; read again for every command):
   odd:COMMAND                         an answer of another shape than it should have
   status:WORD                         what query-status says
   iostatus:WORD                       what query-block says of every disk: ok, failed, nospace
+  last:COMMAND                        answered, and then the connection ends
+  note:COMMAND                        a file "noted" beside the mode file says that it came
   killparent:COMMAND                  the daemon dies (SIGKILL) as the command arrives, which is then carried out
   agent                               a guest agent is there as soon as the guest runs, and behaves; else one of these:
   agent:silent  agent:late            it never answers; it answers when the mode is gone, after the caller gave up
@@ -196,6 +198,9 @@ class Peer:
             os._exit(3)
         if "killparent:" + command in now:
             os.kill(os.getppid(), 9)
+        if "note:" + command in now:
+            with open(os.path.join(where, "noted"), "w", encoding="utf-8"):
+                pass
         if "silent:" + command in now:
             self.late.append(request)
             return True
@@ -217,7 +222,7 @@ class Peer:
             self.send(self.reply(request))
             if command == "quit":
                 os._exit(0)
-        return True
+        return "last:" + command not in now
 
     def speak_late(self):
         if any(m.startswith("silent:") for m in modes()):

@@ -51,6 +51,22 @@ process_gone (void *arg)
   return qmp_process_find (UUID_A, "a", path) == 0;
 }
 
+static int
+is_noted (void *arg)
+{
+  const struct fixture *x = arg;
+  char path[4096];
+  (void) snprintf (path, sizeof path, "%s/noted", x->dir);
+  return access (path, F_OK) == 0;
+}
+
+/* Until the command of note:COMMAND has come. */
+static void
+wait_noted (struct fixture *x)
+{
+  assert_true (hv_fake_run_until (x->f, is_noted, x, 10000));
+}
+
 /* Whatever goes wrong before the guest runs, the start fails, says why, and no process is left. */
 static void
 test_failing_starts (void **state)
@@ -67,9 +83,9 @@ test_failing_starts (void **state)
     { "silent:query-uuid", "no answer to query-uuid", HV_E_DEADLINE_EXCEEDED },
     { "error:query-uuid", "scripted refusal", HV_E_FAILED_PRECONDITION },
     { "status:running", "before it was told to run", HV_E_INTERNAL },
-    { "eof:query-status", "lost during query-status", HV_E_UNAVAILABLE },
-    { "garbage:query-status", "lost during query-status", HV_E_UNAVAILABLE },
-    { "noid:query-status", "lost during query-status", HV_E_UNAVAILABLE },
+    { "eof:query-status", "query-status", HV_E_UNAVAILABLE },
+    { "garbage:query-status", "query-status", HV_E_UNAVAILABLE },
+    { "noid:query-status", "query-status", HV_E_UNAVAILABLE },
     { "error:cont", "scripted refusal", HV_E_FAILED_PRECONDITION },
     { "silent:cont", "no answer to cont", HV_E_UNKNOWN },
     { "die:cont", "cont", HV_E_UNKNOWN },
@@ -128,6 +144,15 @@ test_silence (void **state)
   end (&x);
 }
 
+static char *
+wait_gap (struct hv_fake *f)
+{
+  char *event = hv_fake_wait_event (f, "qmp.control", 10000);
+  assert_non_null (event);
+  assert_non_null (strstr (event, "\"gap\":true"));
+  return event;
+}
+
 /* Garbage costs the connection, not the VM: it is made anew and the state read again. */
 static void
 test_lost_connection (void **state)
@@ -142,14 +167,27 @@ test_lost_connection (void **state)
     peer_mode (x.dir, modes[i]);
     do_fail (x.f, "pause", "{\"vm\":\"a\"}", HV_E_UNKNOWN, "lost during stop");
     peer_mode (x.dir, "");
-    char *event = hv_fake_wait_event (x.f, "qmp.control", 10000);
-    assert_non_null (event);
-    assert_non_null (strstr (event, "\"gap\":true"));
-    free (event);
+    free (wait_gap (x.f));
     do_ok (x.f, "pause", "{\"vm\":\"a\"}");
     do_ok (x.f, "resume", "{\"vm\":\"a\"}");
     assert_int_equal (pid_of (x.f, "a"), pid);
   }
+  end (&x);
+}
+
+/* The connection breaks when a start or an adoption is all but done: it is made anew, as at any other time. */
+static void
+test_lost_at_last (void **state)
+{
+  struct fixture x;
+  (void) state;
+  begin (&x, "last:cont last:query-chardev"); /* the last that an adoption asks of a machine without disks and cards */
+  do_ok (x.f, "start", "{\"vm\":\"a\"}");
+  free (wait_gap (x.f));
+  free (wait_gap (x.f));
+  peer_mode (x.dir, "");
+  free (wait_gap (x.f));
+  do_ok (x.f, "pause", "{\"vm\":\"a\"}");
   end (&x);
 }
 
@@ -335,6 +373,24 @@ test_shut_down_unwatched (void **state)
   end (&x);
 }
 
+/* The daemon sees the guest's end, and is gone itself when the process ends. */
+static void
+test_shut_down_half_watched (void **state)
+{
+  struct fixture x;
+  (void) state;
+  begin (&x, "");
+  do_ok (x.f, "start", "{\"vm\":\"a\"}");
+  int pid = pid_of (x.f, "a");
+  peer_mode (x.dir, "status:shutdown silent:quit note:quit");
+  wait_noted (&x);
+  assert_int_equal (kill (pid, SIGKILL), 0);
+  hv_fake_restart (x.f);
+  wait_state (x.f, "a", "stopped");
+  assert_vm (x.f, "a", "stopped", "shutdown");
+  end (&x);
+}
+
 int
 main (void)
 {
@@ -343,10 +399,12 @@ main (void)
     cmocka_unit_test (test_odd_but_right),
     cmocka_unit_test (test_silence),
     cmocka_unit_test (test_lost_connection),
+    cmocka_unit_test (test_lost_at_last),
     cmocka_unit_test (test_shutdown),
     cmocka_unit_test (test_stop_preempts_start),
     cmocka_unit_test (test_interrupted_starts),
     cmocka_unit_test (test_shut_down_unwatched),
+    cmocka_unit_test (test_shut_down_half_watched),
     cmocka_unit_test (test_hostile_agents),
     cmocka_unit_test (test_noisy_agent),
   };
