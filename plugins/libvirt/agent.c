@@ -77,7 +77,7 @@ lv_agent_command (void *self, struct hv_call *call, const void *args, void *resu
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   w->clear = agent_clear;
   x->timeout_s = (int) ((a->timeout_ms + 999) / 1000);
-  r = lv_work_run (lv, w, vm, (uint64_t) a->timeout_ms + 5000, err);
+  r = lv_work_run (vm->daemon, w, vm, (uint64_t) a->timeout_ms + 5000, err);
   if (r < 0)
     return r;
   ret->reply = hv_strdup (lv->host, x->reply);

@@ -134,7 +134,7 @@ lv_block_info (void *self, struct hv_call *call, const void *args, void *result,
   (void) call;
   if (vm == NULL)
     return HV_E_NOT_FOUND;
-  if (vm->overdue == 0 && lv->connected)
+  if (vm->overdue == 0 && vm->daemon->connected)
     (void) lv_sync_vm (vm, NULL); /* what was plugged in or put on top a moment ago */
   int r = disk_known (vm, a, err);
   FILE *out = r == 0 ? open_memstream (&targets, &size) : NULL;

@@ -80,8 +80,9 @@ make_dir (struct lv *lv, const char *dir, const struct hv_machine *m, struct hv_
 }
 
 static int
-build_xml (struct lv *lv, const struct hv_machine *m, uint32_t *ret_placeholders, char **ret_xml, struct hv_err *err)
+build_xml (struct lv_daemon *d, const struct hv_machine *m, uint32_t *ret_placeholders, char **ret_xml, struct hv_err *err)
 {
+  struct lv *lv = d->lv;
   struct hv_host *h = lv->host;
   struct lv_xml_options o = { .type = lv->use_kvm ? "kvm" : "qemu", .balloon_s = lv->config->balloon_s };
   const char *dir = hv_printf (h, "%s/%s", h->api->info (h)->run_dir, m->uuid);
@@ -94,7 +95,7 @@ build_xml (struct lv *lv, const struct hv_machine *m, uint32_t *ret_placeholders
     r = make_dir (lv, dir, m, err);
   if (r < 0)
     return r;
-  o.netns = lv_netns (lv);
+  o.netns = d->netns;
   o.emulator = HV_HAS (lv->config, emulator) ? lv->config->emulator : NULL;
   o.serial_path = hv_printf (h, "%s/serial.sock", dir);
   o.serial_log = hv_printf (h, "%s/serial.log", dir);
@@ -104,7 +105,7 @@ build_xml (struct lv *lv, const struct hv_machine *m, uint32_t *ret_placeholders
   o.nvram_path = hv_printf (h, "%s/%s.vars.fd", h->api->info (h)->state_dir, m->uuid);
   o.direct = direct;
   o.placeholders = *ret_placeholders = m->nics.count < NICS_RESERVED ? NICS_RESERVED - m->nics.count : 0;
-  if (strncmp (lv->uri, "qemu", 4) != 0)
+  if (strncmp (d->uri, "qemu", 4) != 0)
     o.placeholders = *ret_placeholders = 0;
   if (o.serial_path == NULL || o.serial_log == NULL || o.vnc_path == NULL || o.nvram_path == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
@@ -123,6 +124,7 @@ static int
 define_check (struct lv *lv, const struct hv_define_args *a, unsigned char *uuid, struct hv_err *err)
 {
   const struct hv_machine *m = &a->machine;
+  struct lv_vm *found = lv_vm_find (lv, a->vm, NULL);
   if (strcmp (a->vm, m->name) != 0)
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "vm '%s' and machine.name '%s' differ", a->vm, m->name);
   if (lv_uuid_parse (m->uuid, uuid) < 0)
@@ -130,11 +132,12 @@ define_check (struct lv *lv, const struct hv_define_args *a, unsigned char *uuid
   struct lv_vm *same = lv_vm_find_uuid (lv, uuid);
   if (same != NULL && strcmp (same->name, a->vm) != 0)
     return hv_err_set (err, HV_E_ALREADY_EXISTS, "machine.uuid '%s' is that of VM '%s'", m->uuid, same->name);
-  int r = lv_node_wait (lv, err);
-  return r == 0 ? lv_node_check (lv, m, err) : r;
+  if (found != NULL && !a->replace)
+    return hv_err_set (err, HV_E_ALREADY_EXISTS, "VM '%s' is defined already%s", a->vm, found->foreign ? ", and not by hvkit" : "");
+  return found != NULL ? may_replace (found, err) : 0;
 }
 
-/* A domain whose uuid changes is another domain to libvirt: the old one goes first. */
+/* A domain whose uuid changes is another domain to libvirt, and so is one of another libvirt: the old one goes first. */
 static int
 undefine_run (struct lv_work *w)
 {
@@ -152,7 +155,7 @@ static int
 undefine_domain (struct lv_vm *vm, struct hv_err *err)
 {
   HV_CLEAN (lv_work) struct lv_work *w = lv_work_new (sizeof *w, undefine_run, "undefine VM", LV_WORK_CHANGES | LV_WORK_LIGHT);
-  int r = lv_work_run (vm->lv, w, vm, 0, err);
+  int r = lv_work_run (vm->daemon, w, vm, 0, err);
   return r == HV_E_NOT_FOUND ? 0 : r;
 }
 
@@ -164,7 +167,7 @@ define_domain (struct lv_vm *vm, const struct hv_define_args *a, struct hv_err *
   if (d == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   w->clear = define_clear;
-  int r = build_xml (vm->lv, &a->machine, &d->placeholders, &d->xml, err);
+  int r = build_xml (vm->daemon, &a->machine, &d->placeholders, &d->xml, err);
   if (r == 0 && lv_vm_set_labels (vm, &a->machine.labels) < 0)
     r = hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   if (r == 0)
@@ -172,26 +175,37 @@ define_domain (struct lv_vm *vm, const struct hv_define_args *a, struct hv_err *
   if (r < 0)
     return r;
   hv_step (vm->lv->host, "define.recorded");
-  r = lv_work_run (vm->lv, w, NULL, 0, err);
+  r = lv_work_run (vm->daemon, w, NULL, 0, err);
   hv_step (vm->lv->host, "define.defined");
   return r;
 }
 
+/* What it was until now, where that is not what it will be. */
 static int
-define_take (struct lv *lv, const struct hv_define_args *a, const unsigned char *uuid, struct lv_vm *found, struct hv_err *err)
+leave_old (struct lv_vm *vm, struct lv_daemon *d, const unsigned char *uuid, struct hv_err *err)
 {
-  struct lv_vm *listed = found != NULL ? found : lv_vm_new (lv, a->vm, uuid, err);
+  int r = memcmp (vm->uuid, uuid, sizeof vm->uuid) != 0 || vm->daemon != d ? undefine_domain (vm, err) : 0;
+  if (r < 0)
+    return r;
+  lv_vm_drop_dom (vm);
+  memcpy (vm->uuid, uuid, sizeof vm->uuid);
+  struct lv_daemon *old = vm->daemon;
+  vm->daemon = lv_daemon_ref (d);
+  lv_daemon_leave (old);
+  lv_daemon_unref (old);
+  return 0;
+}
+
+static int
+define_take (struct lv_daemon *d, const struct hv_define_args *a, const unsigned char *uuid, struct hv_err *err)
+{
+  struct lv *lv = d->lv;
+  struct lv_vm *found = lv_vm_find (lv, a->vm, NULL), *listed = found != NULL ? found : lv_vm_new (d, a->vm, uuid, err);
   if (listed == NULL)
     return HV_E_RESOURCE_EXHAUSTED;
   HV_CLEAN (lv_vm) struct lv_vm *vm = lv_vm_ref (listed);
-  int r = 0;
   vm->changing++;
-  if (found != NULL && memcmp (vm->uuid, uuid, sizeof vm->uuid) != 0)
-    r = undefine_domain (vm, err);
-  if (r == 0) {
-    lv_vm_drop_dom (vm);
-    memcpy (vm->uuid, uuid, sizeof vm->uuid);
-  }
+  int r = leave_old (vm, d, uuid, err);
   vm->foreign = 0;
   vm->known = 1;
   vm->asked_ms = lv->host->api->now_ms ();
@@ -207,7 +221,7 @@ define_take (struct lv *lv, const struct hv_define_args *a, const unsigned char 
     lv_vm_remove (vm);
     (void) lv_record_delete (lv, a->vm, NULL);
   } else
-    lv_sync_later (lv);
+    lv_sync_later (vm->daemon);
   return r;
 }
 
@@ -216,17 +230,19 @@ lv_define (void *self, struct hv_call *call, const void *args, void *result, str
 {
   struct lv *lv = self;
   const struct hv_define_args *a = args;
+  struct lv_daemon *d = NULL;
   unsigned char uuid[VIR_UUID_BUFLEN];
   (void) call;
   int r = define_check (lv, a, uuid, err);
-  if (r < 0)
-    return hv_err_wrap (err, r, "define VM '%s'", a->vm);
-  struct lv_vm *found = lv_vm_find (lv, a->vm, NULL);
-  if (found != NULL && !a->replace)
-    return hv_err_set (err, HV_E_ALREADY_EXISTS, "VM '%s' is defined already%s", a->vm, found->foreign ? ", and not by hvkit" : "");
-  if (found != NULL && (r = may_replace (found, err)) < 0)
-    return r;
-  r = define_take (lv, a, uuid, found, err);
+  if (r == 0)
+    r = lv_daemon_for (lv, &a->machine, &d, err);
+  if (r == 0)
+    r = lv_node_wait (d, err);
+  if (r == 0)
+    r = lv_node_check (d, &a->machine, err);
+  if (r == 0)
+    r = define_take (d, a, uuid, err);
+  lv_daemon_done (d);
   if (r < 0)
     return hv_err_wrap (err, r, "define VM '%s'", a->vm);
   struct lv_vm *vm = lv_vm_find (lv, a->vm, err);
@@ -274,13 +290,14 @@ lv_undefine (void *self, struct hv_call *call, const void *args, void *result, s
     r = lv_record_delete (lv, vm->name, err);
   vm->changing--;
   if (r < 0) {
-    lv_sync_later (lv);
+    lv_sync_later (vm->daemon);
     return r;
   }
   hv_step (lv->host, "undefine.deleted");
   remove_files (vm);
   lv_vm_announce (vm, "undefined", 1);
   lv_vm_remove (vm);
+  lv_daemon_leave (vm->daemon);
   return 0;
 }
 
@@ -317,7 +334,7 @@ lv_native (void *self, struct hv_call *call, const void *args, void *result, str
   (void) call;
   if (w != NULL)
     w->clear = xml_clear;
-  int r = vm == NULL ? HV_E_NOT_FOUND : lv_work_run (lv, w, vm, 0, err);
+  int r = vm == NULL ? HV_E_NOT_FOUND : lv_work_run (vm->daemon, w, vm, 0, err);
   if (r < 0)
     return r;
   const char *xml = hv_strdup (lv->host, x->xml);

@@ -116,11 +116,11 @@ on_undefined (struct lv_vm *vm)
 }
 
 static void
-on_lifecycle (struct lv *lv, struct lv_vm *vm, const struct lv_note *n)
+on_lifecycle (struct lv_daemon *d, struct lv_vm *vm, const struct lv_note *n)
 {
   if (vm == NULL) {
     if (n->x != VIR_DOMAIN_EVENT_UNDEFINED)
-      lv_sync_later (lv); /* somebody else's, and new */
+      lv_sync_later (d); /* somebody else's, and new */
     return;
   }
   switch (n->x) {
@@ -411,11 +411,11 @@ on_control (struct lv_vm *vm)
 }
 
 static void
-on_closed (struct lv *lv, const struct lv_note *n)
+on_closed (struct lv_daemon *d, const struct lv_note *n)
 {
   static const char *const reasons[]
       = { "an error on the connection", "libvirt's daemon ended", "libvirt's daemon did not answer", "it was closed" };
-  lv_connection_lost (lv, WORD (reasons, n->x));
+  lv_connection_lost (d, WORD (reasons, n->x));
 }
 
 static void
@@ -504,19 +504,18 @@ apply_to (struct lv_vm *vm, const struct lv_note *n)
 }
 
 void
-lv_note_apply (struct lv *lv, const struct lv_note *n)
+lv_note_apply (struct lv_daemon *d, const struct lv_note *n)
 {
   if (n->kind == LV_NOTE_CLOSED) {
-    on_closed (lv, n);
+    on_closed (d, n);
     return;
   }
-  HV_CLEAN (lv_vm) struct lv_vm *vm = lv_vm_find_uuid (lv, n->uuid);
-  if (vm != NULL) {
-    (void) lv_vm_ref (vm);
-    vm->heard_ms = lv->heard_ms;
-  }
+  struct lv_vm *found = lv_vm_find_uuid (d->lv, n->uuid); /* one that has moved is another libvirt's now */
+  HV_CLEAN (lv_vm) struct lv_vm *vm = found != NULL && found->daemon == d ? lv_vm_ref (found) : NULL;
+  if (vm != NULL)
+    vm->heard_ms = d->heard_ms;
   if (n->kind == VIR_DOMAIN_EVENT_ID_LIFECYCLE)
-    on_lifecycle (lv, vm, n);
+    on_lifecycle (d, vm, n);
   else if (vm != NULL)
     apply_to (vm, n);
 }

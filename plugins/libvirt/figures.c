@@ -302,12 +302,9 @@ ask_take (struct lv *lv, struct ask_work *a)
   }
 }
 
-int
-lv_figures_ask (struct lv *lv, struct lv_vm *one, uint32_t groups, struct hv_err *err)
+static int
+ask_daemon (struct lv_daemon *d, struct lv_vm *one, unsigned wanted, uint64_t timeout_ms, struct hv_err *err)
 {
-  unsigned wanted
-      = (groups & LV_FIGURES_CPU ? VIR_DOMAIN_STATS_CPU_TOTAL : 0u) | (groups & LV_FIGURES_MEMORY ? VIR_DOMAIN_STATS_BALLOON : 0u)
-        | (groups & LV_FIGURES_BLOCK ? VIR_DOMAIN_STATS_BLOCK : 0u) | (groups & LV_FIGURES_NET ? VIR_DOMAIN_STATS_INTERFACE : 0u);
   int r = 0;
   for (int i = 0; i < (one != NULL ? 1 : ROUNDS_MAX); i++) {
     struct ask_work *a = lv_work_new (sizeof *a, ask_run, one != NULL ? "stats of VM" : "stats", 0);
@@ -316,11 +313,29 @@ lv_figures_ask (struct lv *lv, struct lv_vm *one, uint32_t groups, struct hv_err
       return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
     w->clear = ask_clear;
     a->groups = wanted;
-    r = lv_work_run (lv, w, one, lv->config->stats_ms, err);
+    r = lv_work_run (d, w, one, timeout_ms, err);
     if (r == 0)
-      ask_take (lv, a);
+      ask_take (d->lv, a);
     if (r != HV_E_DEADLINE_EXCEEDED)
       break;
+  }
+  return r;
+}
+
+/* Those of one namespace after the other; they are few, and one that does not answer takes its time only once. */
+int
+lv_figures_ask (struct lv *lv, struct lv_vm *one, uint32_t groups, struct hv_err *err)
+{
+  unsigned wanted
+      = (groups & LV_FIGURES_CPU ? VIR_DOMAIN_STATS_CPU_TOTAL : 0u) | (groups & LV_FIGURES_MEMORY ? VIR_DOMAIN_STATS_BALLOON : 0u)
+        | (groups & LV_FIGURES_BLOCK ? VIR_DOMAIN_STATS_BLOCK : 0u) | (groups & LV_FIGURES_NET ? VIR_DOMAIN_STATS_INTERFACE : 0u);
+  if (one != NULL)
+    return ask_daemon (one->daemon, one, wanted, lv->config->stats_ms, err);
+  int r = 0;
+  for (uint32_t i = 0; i < lv->daemon_count && r != HV_E_CANCELLED; i++) {
+    HV_CLEAN (lv_daemon) struct lv_daemon *d = lv_daemon_ref (lv->daemons[i]);
+    int this = d->connected ? ask_daemon (d, NULL, wanted, lv->config->stats_ms, err) : 0;
+    r = this < 0 ? this : r;
   }
   return r;
 }

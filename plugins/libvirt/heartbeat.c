@@ -21,7 +21,7 @@ beat (void *self, void *arg)
   HV_CLEAN (lv_vm) struct lv_vm *vm = arg;
   HV_CLEAN (lv_work) struct lv_work *w = lv_work_new (sizeof *w, beat_run, "heartbeat of VM", 0);
   (void) self;
-  (void) lv_work_run (vm->lv, w, vm, 0, NULL);
+  (void) lv_work_run (vm->daemon, w, vm, 0, NULL);
   vm->beating = 0;
 }
 

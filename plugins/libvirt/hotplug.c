@@ -42,7 +42,7 @@ device_check (const struct lv_vm *vm, const struct hv_attach_args *a, struct hv_
     m.nics.items = &nic;
     m.nics.count = 1;
   }
-  return lv_xml_check (&m, "qemu", lv_netns (vm->lv), err);
+  return lv_xml_check (&m, "qemu", vm->daemon->netns, err);
 }
 
 static int

@@ -186,5 +186,5 @@ lv_send_key (void *self, struct hv_call *call, const void *args, void *result, s
                          a->keys.items[i]);
   if (k != NULL)
     k->hold_ms = a->hold_ms;
-  return lv_work_run (vm->lv, w, vm, 0, err);
+  return lv_work_run (vm->daemon, w, vm, 0, err);
 }

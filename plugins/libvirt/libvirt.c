@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The libvirt backend. This file is its table, its beginning and its end. */
 #include "libvirt.h"
-#include <hvkit/kvm.h>
 #include <string.h>
 
 const char *const lv_accel_words[] = { "auto", "kvm", "tcg", NULL };
@@ -15,7 +14,9 @@ lv_tick (void *self, void *arg)
 {
   struct lv *lv = arg;
   (void) self;
-  for (uint32_t i = 0; lv->connected && i < lv->vm_count; i++) {
+  for (uint32_t i = 0; i < lv->vm_count; i++) {
+    if (!lv->vms[i]->daemon->connected)
+      continue;
     lv_vm_check_overdue (lv->vms[i]);
     lv_vm_heartbeat (lv->vms[i]);
   }
@@ -33,64 +34,33 @@ lv_stop_instance (void *self)
     lv_vm_remove (lv->vms[lv->vm_count - 1]);
   }
   free (lv->vms);
-  lv_notes_free (lv);
-  lv_pool_stop (lv);
-  lv_spawn_leave (lv->spawn);
-  lv_caps_forget (lv);
+  lv_daemons_free (lv);
   free (lv->kvm_reason);
   if (lv->entered)
     lv_eventloop_leave ();
   lv->host->api->cond_free (lv->host, lv->changed);
-  free (lv->lost_why);
-  free (lv->uri);
   free (lv);
 }
 
-/* Our own daemon has ended, and is started again: the connection does not have to find out by itself. */
-static void
-on_daemon_ended (void *arg, const char *why)
-{
-  lv_connection_lost (arg, why);
-}
-
-static int
-start_daemon (struct lv *lv, struct hv_err *err)
-{
-  const struct lv_spawn_config *c = &lv->config->spawn;
-  if (!HV_HAS (lv->config, spawn))
-    return 0;
-  if (HV_HAS (lv->config, uri))
-    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "config: uri and spawn: one of them, since spawn brings its own");
-  HV_CLEAN (hv_free)
-  char *program = HV_HAS (c, launcher) ? strdup (c->launcher) : hv_program_beside (&lv_plugin, "hvkit-libvirt-launch");
-  if (program == NULL)
-    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  int r = c->kvm == LV_SPAWN_KVM_AUTO ? lv_node_kvm (lv, err) : 0;
-  if (r == 0)
-    r = lv_spawn_start (lv->host, c, program, lv->kvm_works, on_daemon_ended, lv, &lv->spawn, err);
-  return r < 0 ? hv_err_wrap (err, r, "spawn") : 0;
-}
-
+/* The records say which namespaces machines are in; so they are read before any libvirt is spoken with. */
 static int
 start_parts (struct lv *lv, struct hv_err *err)
 {
   struct hv_host *h = lv->host;
-  int started = start_daemon (lv, err);
-  if (started < 0)
-    return started;
-  lv->uri = strdup (lv->spawn != NULL ? lv_spawn_uri (lv->spawn) : lv->config->uri);
   lv->changed = h->api->cond_new (h);
   lv->tick = h->api->timer_new (h, lv_tick, lv);
-  if (lv->uri == NULL || lv->changed == NULL || lv->tick == NULL)
+  if (lv->changed == NULL || lv->tick == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   int r = lv_eventloop_enter (err);
   if (r < 0)
     return r;
   lv->entered = 1;
-  r = lv_pool_start (lv, err);
+  r = lv_daemon_first (lv, err);
   if (r == 0)
-    lv->notes = lv_notes_new (lv, err);
-  return r < 0 ? r : lv->notes != NULL ? 0 : HV_E_RESOURCE_EXHAUSTED;
+    r = lv_record_load (lv, err);
+  if (r == 0)
+    lv_daemons_start (lv);
+  return r;
 }
 
 /* A libvirt that is not there now may come: its VMs are unreachable until then, and the instance runs. */
@@ -103,13 +73,10 @@ lv_start_instance (struct hv_host *host, const void *config, void **ret_self, st
   *ret_self = lv;
   *lv = (struct lv){ .host = host, .config = config };
   int r = start_parts (lv, err);
-  if (r == 0)
-    r = lv_record_load (lv, err);
   if (r < 0)
     return r;
-  lv_connect_later (lv);
   host->api->timer_set (host, lv->tick, TICK_MS, TICK_MS);
-  (void) lv_wait_connected (lv, lv->spawn != NULL ? lv->config->spawn.ready_ms : lv->config->adopt_ms);
+  (void) lv_wait_connected (lv->daemons[0], HV_HAS (lv->config, spawn) ? lv->config->spawn.ready_ms : lv->config->adopt_ms);
   return 0;
 }
 

@@ -50,6 +50,7 @@ HV_RECORD_STRUCT (lv_config, LV_CONFIG);
 #define LV_DOCUMENT(F, T) \
   F (T, STR, _, uuid, HV_REQUIRED, "of the domain that we defined") \
   F (T, ENUM, hv_vm_state, state, 0, "what it was last, to tell what changed while nobody watched", .def = "stopped") \
+  F (T, STR, _, netns, 0, "network namespace of the libvirt daemon of our own that has it") \
   F (T, MAP, _, labels, 0, "kept and returned", .max = 64)
 HV_RECORD_STRUCT (lv_document, LV_DOCUMENT);
 
@@ -86,8 +87,33 @@ struct lv_disk_fault {
   uint32_t fault;
 };
 
+/* A libvirt daemon that the instance speaks with: the one of its configuration, and those of our own in network namespaces that
+ * machines live in. Each has its connection, its workers, and its domains; a name is one VM's in all of them. */
+struct lv_daemon {
+  struct lv *lv;
+  uint32_t refs;
+  char *netns; /* it lives in; NULL: hvkitd's, or not known */
+  char *uri;
+  struct lv_spawn *spawn; /* NULL: somebody else's */
+  struct lv_pool *pool;
+  struct hv_watch *done_watch;
+  struct lv_notes *notes;
+  struct hv_watch *note_watch;
+  uint8_t connected, connecting, synced, syncing, sync_again;
+  uint8_t starting, leaving; /* its processes are being started; it is being ended */
+  uint32_t wanted;           /* by verbs that are about to give it a machine */
+  char *lost_why;
+  uint64_t connected_ms;                             /* monotonic: since when this connection is there */
+  uint64_t heard_ms;                                 /* monotonic: libvirt last answered */
+  struct lv_caps *caps;                              /* of this connection; NULL: not asked yet, or it has none */
+  struct lv_kind *kinds;                             /* of domains, whose capabilities were asked for on this connection */
+  uint64_t connections;                              /* how many there were */
+  unsigned long libvirt_version, hypervisor_version; /* major * 1000000 + minor * 1000 + release */
+};
+
 struct lv_vm {
   struct lv *lv;
+  struct lv_daemon *daemon; /* that has it; a reference */
   uint32_t refs;
   char *name;
   unsigned char uuid[VIR_UUID_BUFLEN];
@@ -132,30 +158,19 @@ struct lv_vm {
 struct lv {
   struct hv_host *host;
   const struct lv_config *config;
-  char *uri;
-  struct lv_spawn *spawn; /* NULL: libvirt's daemon is somebody else's */
-  struct lv_pool *pool;
-  struct hv_watch *done_watch;
-  struct lv_notes *notes;
-  struct hv_watch *note_watch;
-  uint8_t entered, connected, connecting, synced, syncing, sync_again;
-  char *lost_why;
-  uint64_t connected_ms; /* monotonic: since when this connection is there */
-  uint64_t heard_ms;     /* monotonic: libvirt last answered */
-  struct lv_vm **vms;    /* by name */
+  struct lv_daemon **daemons; /* the first is the one of the configuration */
+  uint32_t daemon_count;
+  uint8_t entered;
+  struct lv_vm **vms; /* by name */
   uint32_t vm_count, vm_capacity;
   struct hv_timer *tick;
   struct hv_cond *changed;
   uint8_t use_kvm, kvm_tried, kvm_works;
   char *kvm_reason;
-  struct lv_caps *caps;                              /* of this connection; NULL: not asked yet, or it has none */
-  struct lv_kind *kinds;                             /* of domains, whose capabilities were asked for on this connection */
-  uint64_t connections;                              /* how many there were */
-  unsigned long libvirt_version, hypervisor_version; /* major * 1000000 + minor * 1000 + release */
 };
 
 /* --- vm.c: objects and states --- */
-struct lv_vm *lv_vm_new (struct lv *, const char *name, const unsigned char *uuid,
+struct lv_vm *lv_vm_new (struct lv_daemon *, const char *name, const unsigned char *uuid,
                          struct hv_err *);                                 /* the list holds the reference */
 struct lv_vm *lv_vm_find (struct lv *, const char *name, struct hv_err *); /* borrowed; NOT_FOUND */
 struct lv_vm *lv_vm_find_uuid (struct lv *, const unsigned char *uuid);    /* borrowed; NULL */
@@ -198,18 +213,34 @@ int lv_state_is_stale (const struct lv_vm *, uint64_t asked_at_ms);
 int lv_state_read (struct lv_vm *, struct hv_err *); /* [coro] asks libvirt's daemon, no QEMU */
 void lv_state_read_later (struct lv_vm *);
 
+/* --- daemon.c: the libvirt daemons of the instance --- */
+struct lv_daemon *lv_daemon_ref (struct lv_daemon *);
+void lv_daemon_unref (struct lv_daemon *);
+HV_CLEAN_DEFINE (lv_daemon, struct lv_daemon, lv_daemon_unref)
+int lv_daemon_first (struct lv *, struct hv_err *); /* [coro] the one of the configuration, started where it is ours */
+/* The one of a namespace, listed; NULL: out of memory. It is not started. Borrowed. */
+struct lv_daemon *lv_daemon_of_netns (struct lv *, const char *netns, struct hv_err *);
+void lv_daemons_start (struct lv *); /* those of namespaces, in coroutines of their own */
+/* Which has to have a machine, ready: started where it is not there yet. It stays until lv_daemon_done. [coro] */
+int lv_daemon_for (struct lv *, const struct hv_machine *, struct lv_daemon **ret, struct hv_err *);
+void lv_daemon_done (struct lv_daemon *); /* [coro] NULL is fine */
+/* In a namespace, and no VM is left there: it is ended. [coro] */
+void lv_daemon_leave (struct lv_daemon *);
+void lv_daemons_free (struct lv *);
+int lv_any_connected (const struct lv *);
+
 /* --- conn.c: one connection that hears, made again whenever it is lost --- */
-void lv_connect_later (struct lv *);
-void lv_connection_lost (struct lv *, const char *why);
-void lv_connection_drop (struct lv *, const char *why);   /* the same, and nobody tries again because of it */
-const char *lv_why_lost (const struct lv *);              /* for errors: our own daemon's last words, or what libvirt said */
-int lv_wait_connected (struct lv *, uint64_t timeout_ms); /* [coro] 1: connected and all domains read */
+void lv_connect_later (struct lv_daemon *);
+void lv_connection_lost (struct lv_daemon *, const char *why);
+void lv_connection_drop (struct lv_daemon *, const char *why);   /* the same, and nobody tries again because of it */
+const char *lv_why_lost (const struct lv_daemon *);              /* for errors: our own daemon's last words, or what libvirt said */
+int lv_wait_connected (struct lv_daemon *, uint64_t timeout_ms); /* [coro] 1: connected and all domains read */
 
 /* --- sync.c: the level: what libvirt has now --- */
-int lv_sync_all (struct lv *, struct hv_err *);   /* [coro] */
-int lv_sync_vm (struct lv_vm *, struct hv_err *); /* [coro] state and XML of one; NOT_FOUND: libvirt knows it no more */
+int lv_sync_all (struct lv_daemon *, struct hv_err *); /* [coro] */
+int lv_sync_vm (struct lv_vm *, struct hv_err *);      /* [coro] state and XML of one; NOT_FOUND: libvirt knows it no more */
 void lv_sync_vm_later (struct lv_vm *);
-void lv_sync_later (struct lv *); /* all of them, soon: something was missed */
+void lv_sync_later (struct lv_daemon *); /* all of them, soon: something was missed */
 
 /* --- process.c: its process, found in /proc; only where libvirt is on this machine --- */
 void lv_process_find_later (struct lv_vm *);
@@ -225,13 +256,13 @@ int lv_record_delete (struct lv *, const char *name, struct hv_err *); /* [coro]
 void lv_record_delete_later (struct lv_vm *);
 
 /* --- note.c: what libvirt's callbacks were told, in order --- */
-struct lv_notes *lv_notes_new (struct lv *, struct hv_err *);
-void lv_notes_free (struct lv *);                         /* the instance listens no more */
+struct lv_notes *lv_notes_new (struct lv_daemon *, struct hv_err *);
+void lv_notes_free (struct lv_daemon *);                  /* the instance listens no more */
 struct lv_notes *lv_notes_ref (struct lv_notes *);        /* [any thread] */
 void lv_notes_unref (struct lv_notes *);                  /* [any thread] */
 int lv_notes_register (struct lv_notes *, virConnectPtr); /* [worker] every domain event, and the connection's end */
 /* --- event.c --- */
-void lv_note_apply (struct lv *, const struct lv_note *);
+void lv_note_apply (struct lv_daemon *, const struct lv_note *);
 /* What verbs wait for. From a callback. */
 void lv_device_told (struct lv_vm *, const char *device, int kind); /* kind: VIR_DOMAIN_EVENT_ID_DEVICE_* */
 void lv_block_job_told (struct lv_vm *, const char *target, int status);
@@ -263,16 +294,16 @@ void lv_vm_heartbeat (struct lv_vm *);
 
 /* --- capability.c: what libvirt says it can do, asked once for each connection. Where it cannot say, there is nothing: 0 and NULL
  * --- */
-int lv_caps_ask (struct lv *, const struct lv_caps **ret, struct hv_err *); /* [coro] borrowed until the next yield */
-int lv_domcaps_ask (struct lv *, const char *arch, const char *machine, const struct lv_domcaps **ret,
+int lv_caps_ask (struct lv_daemon *, const struct lv_caps **ret, struct hv_err *); /* [coro] borrowed until the next yield */
+int lv_domcaps_ask (struct lv_daemon *, const char *arch, const char *machine, const struct lv_domcaps **ret,
                     struct hv_err *); /* [coro] the same; for use_kvm */
-void lv_caps_forget (struct lv *);
+void lv_caps_forget (struct lv_daemon *);
 
 /* --- node.c: what libvirt and this node can do --- */
-int lv_node_kvm (struct lv *, struct hv_err *);  /* [coro] whether KVM runs guest code here; tried once */
-int lv_node_wait (struct lv *, struct hv_err *); /* [coro] until it is known */
-const char *lv_netns (const struct lv *);        /* network namespace that libvirt's daemon runs in; NULL: ours */
-int lv_node_check (struct lv *, const struct hv_machine *, struct hv_err *); /* [coro] architecture, machine type, processor */
+int lv_node_kvm (struct lv *, struct hv_err *);         /* [coro] whether KVM runs guest code here; tried once */
+int lv_node_wait (struct lv_daemon *, struct hv_err *); /* [coro] until it is known */
+int lv_node_check (struct lv_daemon *, const struct hv_machine *,
+                   struct hv_err *); /* [coro] architecture, machine type, processor */
 
 /* --- verbs --- */
 int lv_probe (void *, struct hv_call *, const void *, void *, struct hv_err *);

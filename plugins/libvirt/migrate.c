@@ -24,50 +24,60 @@ libvirt_uri (struct hv_host *h, const char *uri)
 /* --- there --- */
 
 static int
-arrive_check (struct lv *lv, const struct hv_migrate_in_args *a, struct hv_err *err)
+arrive_check (struct lv *lv, const struct hv_migrate_in_args *a, struct lv_daemon **ret, struct hv_err *err)
 {
   struct lv_vm *vm = lv_vm_find (lv, a->vm, NULL);
   if (strcmp (a->vm, a->machine.name) != 0)
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "vm '%s' and machine.name '%s' differ", a->vm, a->machine.name);
   if (vm != NULL && lv_vm_alive (vm))
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s here", a->vm, hv_vm_state_words[vm->state]);
-  int r = lv_node_wait (lv, err);
-  return r == 0 ? lv_node_check (lv, &a->machine, err) : r;
+  int r = lv_daemon_for (lv, &a->machine, ret, err);
+  if (r == 0)
+    r = lv_node_wait (*ret, err);
+  return r == 0 ? lv_node_check (*ret, &a->machine, err) : r;
 }
 
-int
-lv_migrate_in (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+static int
+arrive (struct lv_daemon *d, const struct hv_migrate_in_args *a, struct hv_migrate_in_result *ret, struct hv_err *err)
 {
-  const struct hv_migrate_in_args *a = args;
-  struct hv_migrate_in_result *ret = result;
-  struct lv *lv = self;
+  struct lv *lv = d->lv;
   unsigned char uuid[VIR_UUID_BUFLEN];
   struct hv_host *h = lv->host;
-  (void) call;
-  int r = arrive_check (lv, a, err);
-  if (r < 0)
-    return r;
   const char *dir = hv_printf (h, "%s/%s", h->api->info (h)->run_dir, a->machine.uuid), *uri = libvirt_uri (h, a->uri);
   if (uri == NULL || lv_uuid_parse (a->machine.uuid, uuid) < 0)
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "uri '%s': unix:PATH or tcp:HOST:PORT", a->uri);
-  if (dir == NULL || strchr (dir, '#') != NULL || strchr (lv->uri, '#') != NULL)
+  if (dir == NULL || strchr (dir, '#') != NULL || strchr (d->uri, '#') != NULL)
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "a path with '#' in it cannot be put into an address");
   if (mkdir (dir, 0711) < 0 && errno != EEXIST)
     return hv_err_sys (err, errno, "make directory '%s'", dir);
   struct lv_vm *vm = lv_vm_find (lv, a->vm, NULL);
   if (vm == NULL)
-    vm = lv_vm_new (lv, a->vm, uuid, err);
+    vm = lv_vm_new (d, a->vm, uuid, err);
   if (vm == NULL)
     return HV_E_RESOURCE_EXHAUSTED;
+  if (vm->daemon != d)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is defined in another network namespace here: undefine it", a->vm);
   HV_CLEAN (lv_vm) struct lv_vm *held = lv_vm_ref (vm);
   memcpy (vm->uuid, uuid, sizeof vm->uuid);
   vm->foreign = 0;
   vm->awaited = vm->known = 1;
   if (lv_vm_set_labels (vm, &a->machine.labels) < 0)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  r = lv_record_put (vm, err);
-  ret->uri = hv_printf (h, "%s#%s#%s", lv->uri, dir, uri);
+  int r = lv_record_put (vm, err);
+  ret->uri = hv_printf (h, "%s#%s#%s", d->uri, dir, uri);
   return r < 0 ? r : ret->uri != NULL ? 0 : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+int
+lv_migrate_in (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct lv_daemon *d = NULL;
+  (void) call;
+  int r = arrive_check (self, args, &d, err);
+  if (r == 0)
+    r = arrive (d, args, result, err);
+  lv_daemon_done (d);
+  return r;
 }
 
 /* --- here --- */

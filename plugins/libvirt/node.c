@@ -36,49 +36,45 @@ try_kvm (struct lv *lv, struct hv_err *err)
 
 /* A pinned accelerator is libvirt's to refuse. Where KVM works, libvirt may still have none: its daemon may not see the device. */
 static int
-choose_accel (struct lv *lv, struct hv_err *err)
+choose_accel (struct lv_daemon *d, struct hv_err *err)
 {
+  struct lv *lv = d->lv;
   const struct lv_caps *caps = NULL;
   lv->use_kvm = lv->config->accel == LV_ACCEL_KVM;
   if (lv->config->accel != LV_ACCEL_AUTO)
     return 0;
   int r = try_kvm (lv, err);
   if (r == 0 && lv->kvm_works)
-    r = lv_caps_ask (lv, &caps, err);
+    r = lv_caps_ask (d, &caps, err);
   const struct lv_guest *g = caps != NULL ? lv_caps_guest (caps, lv_caps_arch (caps->host_arch)) : NULL;
   lv->use_kvm = r == 0 && lv->kvm_works && (g == NULL || g->has_kvm);
   return r;
 }
 
 int
-lv_node_wait (struct lv *lv, struct hv_err *err)
+lv_node_wait (struct lv_daemon *d, struct hv_err *err)
 {
-  if (lv->connected)
-    return choose_accel (lv, err);
-  return hv_err_set (err, HV_E_UNAVAILABLE, "libvirt cannot be reached at '%s': %s", lv->uri, lv_why_lost (lv));
-}
-
-const char *
-lv_netns (const struct lv *lv)
-{
-  return lv->spawn != NULL && HV_HAS (&lv->config->spawn, netns) ? lv->config->spawn.netns : NULL;
+  if (d->connected)
+    return choose_accel (d, err);
+  return hv_err_set (err, HV_E_UNAVAILABLE, "libvirt cannot be reached at '%s': %s", d->uri, lv_why_lost (d));
 }
 
 /* An emulator of the configuration is not the one that libvirt's list is about. */
 int
-lv_node_check (struct lv *lv, const struct hv_machine *m, struct hv_err *err)
+lv_node_check (struct lv_daemon *d, const struct hv_machine *m, struct hv_err *err)
 {
+  const struct lv *lv = d->lv;
   const char *type = lv->use_kvm ? "kvm" : "qemu";
   const struct lv_caps *caps = NULL;
   const struct lv_domcaps *domcaps = NULL;
-  int r = lv_xml_check (m, type, lv_netns (lv), err);
+  int r = lv_xml_check (m, type, d->netns, err);
   if (r == 0 && !HV_HAS (lv->config, emulator)) {
-    r = lv_caps_ask (lv, &caps, err);
+    r = lv_caps_ask (d, &caps, err);
     if (r == 0 && caps != NULL)
       r = lv_caps_check (caps, m, type, err);
   }
   if (r == 0)
-    r = lv_domcaps_ask (lv, m->arch, m->machine, &domcaps, err);
+    r = lv_domcaps_ask (d, m->arch, m->machine, &domcaps, err);
   return r == 0 && domcaps != NULL ? lv_domcaps_check (domcaps, m, type, err) : r;
 }
 
@@ -162,7 +158,8 @@ probe_capabilities (struct lv *lv, struct hv_probe *ret, struct hv_err *err)
 {
   const struct lv_caps *caps = NULL;
   const struct lv_domcaps *d = NULL;
-  int r = lv_caps_ask (lv, &caps, err);
+  struct lv_daemon *first = lv->daemons[0];
+  int r = lv_caps_ask (first, &caps, err);
   const char *arch = caps != NULL ? lv_caps_arch (caps->host_arch) : "amd64";
   ret->arch = hv_strdup (lv->host, arch);
   if (r < 0 || caps == NULL || ret->arch == NULL)
@@ -171,7 +168,7 @@ probe_capabilities (struct lv *lv, struct hv_probe *ret, struct hv_err *err)
   if (g != NULL && probe_machines (lv, g, ret) < 0)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   if (g != NULL && (lv->use_kvm ? g->has_kvm : g->has_qemu)) /* a pinned accelerator may not be there */
-    r = lv_domcaps_ask (lv, ret->arch, NULL, &d, err);
+    r = lv_domcaps_ask (first, ret->arch, NULL, &d, err);
   if (r < 0 || d == NULL)
     return r;
   const char *binary = hv_strdup (lv->host, d->emulator != NULL ? d->emulator : "");
@@ -189,15 +186,16 @@ lv_probe (void *self, struct hv_call *call, const void *args, void *result, stru
   struct hv_probe *ret = result;
   (void) call;
   (void) args;
-  int r = lv_node_wait (lv, err);
+  const struct lv_daemon *first = lv->daemons[0];
+  int r = lv_node_wait (lv->daemons[0], err);
   if (r == 0)
     r = probe_capabilities (lv, ret, err);
   if (r < 0)
     return r;
   ret->backend = "libvirt";
   ret->accel = lv->use_kvm ? "kvm" : "tcg";
-  const char *version = hv_printf (lv->host, "%lu.%lu.%lu", lv->libvirt_version / 1000000, lv->libvirt_version / 1000 % 1000,
-                                   lv->libvirt_version % 1000);
+  const char *version = hv_printf (lv->host, "%lu.%lu.%lu", first->libvirt_version / 1000000, first->libvirt_version / 1000 % 1000,
+                                   first->libvirt_version % 1000);
   if (version == NULL || ret->arch == NULL || probe_accels (lv, ret) < 0 || probe_verbs (lv, ret) < 0)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   HV_SET (ret, version, version);

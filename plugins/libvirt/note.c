@@ -450,8 +450,8 @@ lv_notes_register (struct lv_notes *q, virConnectPtr conn)
 static void
 on_notes (void *self, void *arg, uint32_t ready)
 {
-  struct lv *lv = arg;
-  struct lv_notes *q = lv->notes;
+  struct lv_daemon *d = arg;
+  struct lv_notes *q = d->notes;
   uint64_t n;
   (void) self;
   (void) ready;
@@ -465,40 +465,40 @@ on_notes (void *self, void *arg, uint32_t ready)
   pthread_mutex_unlock (&q->lock);
   for (; note != NULL; note = next) {
     next = note->next;
-    lv->heard_ms = lv->host->api->now_ms ();
-    lv_note_apply (lv, note);
+    d->heard_ms = d->lv->host->api->now_ms ();
+    lv_note_apply (d, note);
     note_free (note);
   }
   if (lost) {
-    hv_log (lv->host, HV_LOG_WARNING, "events of libvirt were lost: what it has now is read anew");
-    lv_sync_later (lv);
+    hv_log (d->lv->host, HV_LOG_WARNING, "events of libvirt were lost: what it has now is read anew");
+    lv_sync_later (d);
   }
 }
 
 struct lv_notes *
-lv_notes_new (struct lv *lv, struct hv_err *err)
+lv_notes_new (struct lv_daemon *d, struct hv_err *err)
 {
   struct lv_notes *q = calloc (1, sizeof *q);
   if (q != NULL) {
     q->refs = 1;
     q->event_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
     (void) pthread_mutex_init (&q->lock, NULL);
-    lv->note_watch = q->event_fd >= 0 ? lv->host->api->watch_new (lv->host, q->event_fd, HV_WAIT_READ, on_notes, lv) : NULL;
+    d->note_watch = q->event_fd >= 0 ? d->lv->host->api->watch_new (d->lv->host, q->event_fd, HV_WAIT_READ, on_notes, d) : NULL;
   }
-  if (q == NULL || lv->note_watch == NULL)
+  if (q == NULL || d->note_watch == NULL)
     (void) hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory, or of descriptors");
   return q;
 }
 
 void
-lv_notes_free (struct lv *lv)
+lv_notes_free (struct lv_daemon *d)
 {
-  if (lv->note_watch != NULL)
-    lv->host->api->watch_free (lv->host, lv->note_watch);
-  if (lv->notes == NULL)
+  if (d->note_watch != NULL)
+    d->lv->host->api->watch_free (d->lv->host, HV_STEAL (d->note_watch));
+  if (d->notes == NULL)
     return;
-  pthread_mutex_lock (&lv->notes->lock);
-  lv->notes->closed = 1;
-  pthread_mutex_unlock (&lv->notes->lock);
-  lv_notes_unref (HV_STEAL (lv->notes));
+  pthread_mutex_lock (&d->notes->lock);
+  d->notes->closed = 1;
+  pthread_mutex_unlock (&d->notes->lock);
+  lv_notes_unref (HV_STEAL (d->notes));
 }

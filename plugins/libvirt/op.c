@@ -31,7 +31,7 @@ lv_op_free (struct lv_op *op)
 int
 lv_op_run (struct lv_vm *vm, struct lv_op *op, uint64_t timeout_ms, struct hv_err *err)
 {
-  return lv_work_run (vm->lv, op != NULL ? &op->w : NULL, vm, timeout_ms, err);
+  return lv_work_run (vm->daemon, op != NULL ? &op->w : NULL, vm, timeout_ms, err);
 }
 
 static int
@@ -39,7 +39,7 @@ change (struct lv_vm *vm, struct lv_work *w, uint64_t timeout_ms, struct hv_err 
 {
   vm->changing++;
   vm->asked_ms = vm->lv->host->api->now_ms ();
-  int r = lv_work_run (vm->lv, w, vm, timeout_ms, err);
+  int r = lv_work_run (vm->daemon, w, vm, timeout_ms, err);
   vm->asked_ms = vm->lv->host->api->now_ms ();
   vm->changing--;
   return r;

@@ -63,10 +63,10 @@ search_run (void *arg)
 
 /* qemu:///system, qemu+unix:///…, and no host between the slashes. */
 static int
-is_local (const struct lv *lv)
+is_local (const struct lv_daemon *d)
 {
-  const char *slashes = strstr (lv->uri, "://");
-  return strncmp (lv->uri, "qemu", 4) == 0 && slashes != NULL && slashes[3] == '/';
+  const char *slashes = strstr (d->uri, "://");
+  return strncmp (d->uri, "qemu", 4) == 0 && slashes != NULL && slashes[3] == '/';
 }
 
 static int
@@ -83,7 +83,7 @@ lv_process_find (struct lv_vm *vm)
   uint64_t since = vm->since_ms;
   if (vm->pid_searching)
     (void) lv_vm_wait (vm, not_searching, 10000, NULL);
-  if (!is_local (vm->lv) || vm->pid != 0 || vm->pid_searching)
+  if (!is_local (vm->daemon) || vm->pid != 0 || vm->pid_searching)
     return;
   char *uuid = lv_uuid_text (h, vm->uuid);
   if (uuid == NULL)

@@ -44,6 +44,8 @@ lv_record_put (struct lv_vm *vm, struct hv_err *err)
   if (d.uuid == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   HV_SET (&d, state, vm->state == HV_VM_UNREACHABLE ? vm->state_before : vm->state);
+  if (vm->daemon != vm->lv->daemons[0])
+    HV_SET (&d, netns, vm->daemon->netns);
   if (vm->label_count > 0)
     HV_SET (&d, labels, ((struct hv_map){ vm->labels, vm->label_count }));
   (void) snprintf (key, sizeof key, KEY_PREFIX "%s", vm->name);
@@ -136,7 +138,8 @@ load_one (struct lv *lv, const char *key, struct hv_err *err)
   int r = h->api->store_get (h, key, &lv_document_record, &d, err);
   if (r == 0 && lv_uuid_parse (d.uuid, uuid) < 0)
     r = hv_err_set (err, HV_E_DATA_LOSS, "its uuid '%s' is none", d.uuid);
-  struct lv_vm *vm = lv_vm_new (lv, key + strlen (KEY_PREFIX), uuid, err);
+  struct lv_daemon *daemon = r == 0 && HV_HAS (&d, netns) ? lv_daemon_of_netns (lv, d.netns, err) : lv->daemons[0];
+  struct lv_vm *vm = daemon != NULL ? lv_vm_new (daemon, key + strlen (KEY_PREFIX), uuid, err) : NULL;
   if (vm == NULL)
     return HV_E_RESOURCE_EXHAUSTED;
   if (r == 0 && lv_vm_set_labels (vm, &d.labels) < 0)

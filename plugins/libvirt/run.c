@@ -29,7 +29,7 @@ change (struct lv_vm *vm, const char *what, int (*fn) (virDomainPtr, unsigned), 
   }
   vm->changing++;
   vm->asked_ms = vm->lv->host->api->now_ms ();
-  int r = lv_work_run (vm->lv, w, vm, timeout_ms, err);
+  int r = lv_work_run (vm->daemon, w, vm, timeout_ms, err);
   vm->asked_ms = vm->lv->host->api->now_ms ();
   vm->changing--;
   return r;
@@ -73,8 +73,8 @@ lv_start (void *self, struct hv_call *call, const void *args, void *result, stru
     return vm->state == HV_VM_UNREACHABLE
                ? lv_vm_need_running (vm, err)
                : hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s' is %s", vm->name, hv_vm_state_words[vm->state]);
-  if (!lv->connected)
-    return hv_err_set (err, HV_E_UNAVAILABLE, "start VM '%s': libvirt cannot be reached: %s", vm->name, lv_why_lost (lv));
+  if (!vm->daemon->connected)
+    return hv_err_set (err, HV_E_UNAVAILABLE, "start VM '%s': libvirt cannot be reached: %s", vm->name, lv_why_lost (vm->daemon));
   lv_faults_clear (vm);
   lv_vm_set_state (vm, HV_VM_STARTING, "start", NULL);
   hv_step (lv->host, "start.begun");
@@ -136,8 +136,8 @@ lv_stop (void *self, struct hv_call *call, const void *args, void *result, struc
   if (vm->state == HV_VM_UNKNOWN)
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VM '%s': its record cannot be read, so its domain is not known", vm->name);
   int transient = vm->transient;
-  if (lv_vm_alive (vm) && !vm->lv->connected)
-    return hv_err_set (err, HV_E_UNAVAILABLE, "stop VM '%s': libvirt cannot be reached: %s", vm->name, lv_why_lost (vm->lv));
+  if (lv_vm_alive (vm) && !vm->daemon->connected)
+    return hv_err_set (err, HV_E_UNAVAILABLE, "stop VM '%s': libvirt cannot be reached: %s", vm->name, lv_why_lost (vm->daemon));
   if (lv_vm_alive (vm))
     lv_vm_set_state (vm, HV_VM_STOPPING, "destroy", NULL);
   hv_step (vm->lv->host, "stop.intent");
@@ -151,7 +151,7 @@ lv_stop (void *self, struct hv_call *call, const void *args, void *result, struc
   vm->awaited = 0;
   lv_vm_set_state (vm, HV_VM_STOPPED, "destroyed", NULL);
   if (transient || awaited)
-    lv_sync_later (vm->lv); /* libvirt has forgotten it */
+    lv_sync_later (vm->daemon); /* libvirt has forgotten it */
   else if (!vm->undefined)
     r = lv_sync_vm (vm, err);
   lv_vm_fill (vm, result);

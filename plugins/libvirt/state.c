@@ -123,7 +123,7 @@ lv_state_read (struct lv_vm *vm, struct hv_err *err)
   struct state_work *s = lv_work_new (sizeof *s, state_run, "state of VM", LV_WORK_LIGHT);
   HV_CLEAN (lv_work) struct lv_work *w = (struct lv_work *) s;
   uint64_t now = vm->lv->host->api->now_ms ();
-  int r = lv_work_run (vm->lv, w, vm, 0, err);
+  int r = lv_work_run (vm->daemon, w, vm, 0, err);
   if (r == 0 && !lv_state_is_stale (vm, now))
     lv_state_take (vm, s->state, s->reason);
   return r;
@@ -136,7 +136,7 @@ read_later (void *self, void *arg)
   HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->lv->host);
   (void) self;
   if (lv_state_read (vm, err) == HV_E_NOT_FOUND)
-    lv_sync_later (vm->lv);
+    lv_sync_later (vm->daemon);
 }
 
 void

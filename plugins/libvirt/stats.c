@@ -130,7 +130,8 @@ lv_stats (void *self, struct hv_call *call, const void *args, void *result, stru
   if (r < 0 || (HV_HAS (a, vm) && one == NULL))
     return r < 0 ? r : HV_E_NOT_FOUND;
   uint64_t max_age_ms = lv->host->api->max_age_ms (call);
-  int ask = lv->connected && !are_fresh (lv, one, wanted, max_age_ms) && (one == NULL || (lv_vm_alive (one) && one->overdue == 0));
+  int ask = lv_any_connected (lv) && !are_fresh (lv, one, wanted, max_age_ms)
+            && (one == NULL || (lv_vm_alive (one) && one->overdue == 0));
   if (ask)
     r = lv_figures_ask (lv, one, wanted, err); /* what does not answer in time keeps what is known of it */
   if (r == HV_E_CANCELLED)

@@ -80,7 +80,7 @@ lv_sync_vm (struct lv_vm *vm, struct hv_err *err)
   if (w != NULL)
     w->clear = one_clear;
   uint64_t now = vm->lv->host->api->now_ms ();
-  int r = lv_work_run (vm->lv, w, vm, 0, err);
+  int r = lv_work_run (vm->daemon, w, vm, 0, err);
   if (r == 0)
     take (vm, &o->seen, now);
   return r;
@@ -94,9 +94,9 @@ sync_vm_run (void *self, void *arg)
   do {
     HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (vm->lv->host);
     vm->sync_again = 0;
-    int r = vm->lv->connected && !vm->undefined ? lv_sync_vm (vm, err) : 0;
+    int r = vm->daemon->connected && !vm->undefined ? lv_sync_vm (vm, err) : 0;
     if (r == HV_E_NOT_FOUND && vm->changing == 0)
-      lv_sync_later (vm->lv);
+      lv_sync_later (vm->daemon);
     else if (r < 0 && r != HV_E_NOT_FOUND && r != HV_E_CANCELLED)
       hv_log (vm->lv->host, HV_LOG_WARNING, "%s", hv_err_message (err));
   } while (vm->sync_again);
@@ -170,22 +170,27 @@ gone (struct lv_vm *vm)
 }
 
 static void
-take_one (struct lv *lv, struct seen *s, uint64_t asked_at_ms)
+take_one (struct lv_daemon *d, struct seen *s, uint64_t asked_at_ms)
 {
-  struct lv_vm *vm = lv_vm_find (lv, s->name, NULL);
+  struct lv_vm *vm = lv_vm_find (d->lv, s->name, NULL);
+  if (vm != NULL && vm->daemon != d) { /* two libvirts, one name: only one of them can be asked about it */
+    hv_log (d->lv->host, HV_LOG_WARNING, "domain '%s' of libvirt at '%s' is not shown: another libvirt has a VM of this name",
+            s->name, d->uri);
+    return;
+  }
   if (vm != NULL && memcmp (vm->uuid, s->uuid, sizeof vm->uuid) != 0) {
     gone (vm);
-    vm = lv_vm_find (lv, s->name, NULL);
+    vm = lv_vm_find (d->lv, s->name, NULL);
     if (vm != NULL)
       return; /* it is being changed; the next look will tell */
   }
   int fresh = vm == NULL;
-  if (fresh && (vm = lv_vm_new (lv, s->name, s->uuid, NULL)) == NULL)
+  if (fresh && (vm = lv_vm_new (d, s->name, s->uuid, NULL)) == NULL)
     return;
   if (fresh)
     vm->foreign = 1;
   take (vm, s, asked_at_ms);
-  if (fresh && lv->synced)
+  if (fresh && d->synced)
     lv_vm_announce (vm, "defined", 0);
 }
 
@@ -199,42 +204,46 @@ was_seen (const struct all_work *a, const struct lv_vm *vm)
 }
 
 int
-lv_sync_all (struct lv *lv, struct hv_err *err)
+lv_sync_all (struct lv_daemon *d, struct hv_err *err)
 {
   struct all_work *a = lv_work_new (sizeof *a, all_run, "list the domains", LV_WORK_LIGHT);
   HV_CLEAN (lv_work) struct lv_work *w = (struct lv_work *) a;
   if (w != NULL)
     w->clear = all_clear;
-  uint64_t begun = lv->host->api->now_ms ();
-  int r = lv_work_run (lv, w, NULL, 0, err);
+  uint64_t begun = d->lv->host->api->now_ms ();
+  int r = lv_work_run (d, w, NULL, 0, err);
   if (r < 0)
     return r;
-  for (uint32_t i = lv->vm_count; i-- > 0;)
-    if (!was_seen (a, lv->vms[i]) && lv->vms[i]->asked_ms <= begun)
-      gone (lv->vms[i]);
+  for (uint32_t i = d->lv->vm_count; i-- > 0;)
+    if (d->lv->vms[i]->daemon == d && !was_seen (a, d->lv->vms[i]) && d->lv->vms[i]->asked_ms <= begun)
+      gone (d->lv->vms[i]);
   for (uint32_t i = 0; i < a->count; i++)
-    take_one (lv, &a->items[i], begun);
+    take_one (d, &a->items[i], begun);
   return 0;
 }
 
 static void
 sync_run (void *self, void *arg)
 {
-  struct lv *lv = arg;
+  HV_CLEAN (lv_daemon) struct lv_daemon *d = arg;
   (void) self;
   do {
-    HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (lv->host);
-    lv->sync_again = 0;
-    if (lv->connected && lv_sync_all (lv, err) < 0)
-      hv_log (lv->host, HV_LOG_WARNING, "%s", hv_err_message (err));
-  } while (lv->sync_again);
-  lv->syncing = 0;
+    HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (d->lv->host);
+    d->sync_again = 0;
+    if (d->connected && lv_sync_all (d, err) < 0)
+      hv_log (d->lv->host, HV_LOG_WARNING, "%s", hv_err_message (err));
+  } while (d->sync_again);
+  d->syncing = 0;
+  lv_daemon_leave (d);
 }
 
 void
-lv_sync_later (struct lv *lv)
+lv_sync_later (struct lv_daemon *d)
 {
-  lv->sync_again = 1;
-  if (!lv->syncing && hv_go (lv->host, "list", sync_run, lv) == 0)
-    lv->syncing = 1;
+  d->sync_again = 1;
+  if (d->syncing)
+    return;
+  d->syncing = hv_go (d->lv->host, "list", sync_run, lv_daemon_ref (d)) == 0;
+  if (!d->syncing)
+    lv_daemon_unref (d);
 }

@@ -59,12 +59,13 @@ list_reserve (struct lv *lv)
 }
 
 struct lv_vm *
-lv_vm_new (struct lv *lv, const char *name, const unsigned char *uuid, struct hv_err *err)
+lv_vm_new (struct lv_daemon *d, const char *name, const unsigned char *uuid, struct hv_err *err)
 {
   int found;
+  struct lv *lv = d->lv;
   struct lv_vm *vm = calloc (1, sizeof *vm);
   if (vm != NULL) {
-    *vm = (struct lv_vm){ .lv = lv, .refs = 1, .since_ms = lv_wall_ms () };
+    *vm = (struct lv_vm){ .lv = lv, .daemon = lv_daemon_ref (d), .refs = 1, .since_ms = lv_wall_ms () };
     memcpy (vm->uuid, uuid, sizeof vm->uuid);
     vm->name = strdup (name);
     vm->changed = lv->host->api->cond_new (lv->host);
@@ -182,6 +183,7 @@ lv_vm_unref (struct lv_vm *vm)
   free (vm->name);
   free (vm->reason);
   free (vm->detail);
+  lv_daemon_unref (vm->daemon);
   free (vm);
 }
 
@@ -200,8 +202,8 @@ keep_dom (struct lv_vm *vm, const struct lv_work *w)
 {
   if (w->code == HV_E_NOT_FOUND)
     lv_vm_drop_dom (vm);
-  else if (w->flags & LV_WORK_LIGHT && w->code == 0 && vm->dom == NULL && vm->lv->connected && w->begun_ms >= vm->lv->connected_ms
-           && w->dom != NULL && virDomainRef (w->dom) == 0)
+  else if (w->flags & LV_WORK_LIGHT && w->code == 0 && vm->dom == NULL && vm->daemon->connected
+           && w->begun_ms >= vm->daemon->connected_ms && w->dom != NULL && virDomainRef (w->dom) == 0)
     vm->dom = w->dom;
 }
 

@@ -320,29 +320,29 @@ pool_put (struct lv_pool *p, struct lv_work *w)
 
 /* What somebody waits for is his; what nobody waits for says at least that libvirt answers again. */
 static void
-work_done (struct lv *lv, struct lv_work *w)
+work_done (struct lv_daemon *d, struct lv_work *w)
 {
   w->finished = 1;
-  lv->heard_ms = lv->host->api->now_ms ();
+  d->heard_ms = d->lv->host->api->now_ms ();
   if (w->vm != NULL)
     lv_vm_work_done (w->vm, w);
   if (w->done != NULL)
-    lv->host->api->cond_wake (lv->host, w->done);
+    d->lv->host->api->cond_wake (d->lv->host, w->done);
   lv_work_unref (w);
 }
 
 static void
 on_done (void *self, void *arg, uint32_t ready)
 {
-  struct lv *lv = arg;
+  struct lv_daemon *d = arg;
   uint64_t n;
   (void) self;
   (void) ready;
-  (void) !read (lv->pool->event_fd, &n, sizeof n);
-  pthread_mutex_lock (&lv->pool->lock);
-  struct lv_work *w = lv->pool->done, *next;
-  lv->pool->done = NULL;
-  pthread_mutex_unlock (&lv->pool->lock);
+  (void) !read (d->pool->event_fd, &n, sizeof n);
+  pthread_mutex_lock (&d->pool->lock);
+  struct lv_work *w = d->pool->done, *next;
+  d->pool->done = NULL;
+  pthread_mutex_unlock (&d->pool->lock);
   struct lv_work *in_order = NULL;
   for (; w != NULL; w = next) {
     next = w->next;
@@ -351,14 +351,14 @@ on_done (void *self, void *arg, uint32_t ready)
   }
   for (w = in_order; w != NULL; w = next) {
     next = w->next;
-    work_done (lv, w);
+    work_done (d, w);
   }
 }
 
 static int
-work_wait (struct lv *lv, struct lv_work *w, uint64_t timeout_ms, struct hv_err *err)
+work_wait (struct lv_daemon *d, struct lv_work *w, uint64_t timeout_ms, struct hv_err *err)
 {
-  struct hv_host *h = lv->host;
+  struct hv_host *h = d->lv->host;
   uint64_t end = h->api->now_ms () + timeout_ms;
   while (!w->finished) {
     uint64_t now = h->api->now_ms ();
@@ -379,40 +379,40 @@ work_wait (struct lv *lv, struct lv_work *w, uint64_t timeout_ms, struct hv_err 
 }
 
 static int
-work_begin (struct lv *lv, struct lv_work *w, struct lv_vm *vm, struct hv_err *err)
+work_begin (struct lv_daemon *d, struct lv_work *w, struct lv_vm *vm, struct hv_err *err)
 {
-  if (!lv->connected && !(w->flags & LV_WORK_NO_CONN))
-    return hv_err_set (err, HV_E_UNAVAILABLE, "libvirt cannot be reached at '%s': %s", lv->uri, lv_why_lost (lv));
-  w->done = lv->host->api->cond_new (lv->host);
+  if (!d->connected && !(w->flags & LV_WORK_NO_CONN))
+    return hv_err_set (err, HV_E_UNAVAILABLE, "libvirt cannot be reached at '%s': %s", d->uri, lv_why_lost (d));
+  w->done = d->lv->host->api->cond_new (d->lv->host);
   if (w->done == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  w->pool = lv->pool;
-  pthread_mutex_lock (&lv->pool->lock);
-  lv->pool->refs++;
-  pthread_mutex_unlock (&lv->pool->lock);
-  w->begun_ms = lv->host->api->now_ms ();
+  w->pool = d->pool;
+  pthread_mutex_lock (&d->pool->lock);
+  d->pool->refs++;
+  pthread_mutex_unlock (&d->pool->lock);
+  w->begun_ms = d->lv->host->api->now_ms ();
   if (vm != NULL) {
     w->about_vm = 1;
     memcpy (w->uuid, vm->uuid, sizeof w->uuid);
     (void) snprintf (w->vm_name, sizeof w->vm_name, "%s", vm->name);
     lv_vm_work_begin (vm, w);
   }
-  int r = pool_put (lv->pool, w);
+  int r = pool_put (d->pool, w);
   if (r < 0 && vm != NULL)
     lv_vm_work_done (vm, w);
   return r < 0 ? hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "no thread for a call of libvirt") : 0;
 }
 
 int
-lv_work_run (struct lv *lv, struct lv_work *w, struct lv_vm *vm, uint64_t timeout_ms, struct hv_err *err)
+lv_work_run (struct lv_daemon *d, struct lv_work *w, struct lv_vm *vm, uint64_t timeout_ms, struct hv_err *err)
 {
   if (w == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  int r = work_begin (lv, w, vm, err);
+  int r = work_begin (d, w, vm, err);
   if (r == 0)
-    r = work_wait (lv, w, timeout_ms != 0 ? timeout_ms : lv->config->call_ms, err);
+    r = work_wait (d, w, timeout_ms != 0 ? timeout_ms : d->lv->config->call_ms, err);
   if (w->done != NULL)
-    lv->host->api->cond_free (lv->host, HV_STEAL (w->done));
+    d->lv->host->api->cond_free (d->lv->host, HV_STEAL (w->done));
   if (r == 0 && w->code < 0)
     r = hv_err_set (err, w->code, "%s", w->message);
   if (r < 0 && vm != NULL)
@@ -423,29 +423,29 @@ lv_work_run (struct lv *lv, struct lv_work *w, struct lv_vm *vm, uint64_t timeou
 /* --- beginning and end --- */
 
 int
-lv_pool_start (struct lv *lv, struct hv_err *err)
+lv_pool_start (struct lv_daemon *d, struct hv_err *err)
 {
   struct lv_pool *p = calloc (1, sizeof *p);
   if (p == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   p->refs = 1;
   p->event_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-  p->uri = strdup (lv->uri);
+  p->uri = strdup (d->uri);
   (void) pthread_mutex_init (&p->lock, NULL);
   (void) pthread_cond_init (&p->more, NULL);
   for (uint32_t i = 0; i < SLOTS; i++)
     (void) pthread_mutex_init (&p->slots[i].lock, NULL);
-  lv->pool = p;
+  d->pool = p;
   if (p->event_fd >= 0)
-    lv->done_watch = lv->host->api->watch_new (lv->host, p->event_fd, HV_WAIT_READ, on_done, lv);
-  return p->uri != NULL && lv->done_watch != NULL ? 0
-                                                  : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory, or of descriptors");
+    d->done_watch = d->lv->host->api->watch_new (d->lv->host, p->event_fd, HV_WAIT_READ, on_done, d);
+  return p->uri != NULL && d->done_watch != NULL ? 0
+                                                 : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory, or of descriptors");
 }
 
 void
-lv_pool_adopt (struct lv *lv, virConnectPtr conn)
+lv_pool_adopt (struct lv_daemon *d, virConnectPtr conn)
 {
-  struct slot *s = &lv->pool->slots[0];
+  struct slot *s = &d->pool->slots[0];
   pthread_mutex_lock (&s->lock);
   virConnectPtr old = s->conn;
   s->conn = conn;
@@ -464,14 +464,14 @@ works_unref (struct lv_work *w)
 }
 
 void
-lv_pool_stop (struct lv *lv)
+lv_pool_stop (struct lv_daemon *d)
 {
-  struct lv_pool *p = lv->pool;
+  struct lv_pool *p = d->pool;
   if (p == NULL)
     return;
-  if (lv->done_watch != NULL)
-    lv->host->api->watch_free (lv->host, lv->done_watch);
-  lv->done_watch = NULL;
+  if (d->done_watch != NULL)
+    d->lv->host->api->watch_free (d->lv->host, d->done_watch);
+  d->done_watch = NULL;
   pthread_mutex_lock (&p->lock);
   p->stopping = 1;
   struct lv_work *done = HV_STEAL (p->done), *waiting = HV_STEAL (p->first);
@@ -480,6 +480,6 @@ lv_pool_stop (struct lv *lv)
   pthread_mutex_unlock (&p->lock);
   works_unref (done);
   works_unref (waiting); /* nothing is begun any more */
-  lv->pool = NULL;
+  d->pool = NULL;
   pool_unref (p);
 }

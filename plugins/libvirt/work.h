@@ -8,7 +8,7 @@
 #include <libvirt/libvirt.h>
 #include <pthread.h>
 
-struct lv;
+struct lv_daemon;
 struct lv_work;
 struct lv_vm;
 
@@ -53,14 +53,14 @@ HV_CLEAN_DEFINE (lv_work, struct lv_work, lv_work_unref)
  * be NULL, is whom it is about: `dom` is looked up for it. Returns what run returned; UNKNOWN (LV_WORK_CHANGES) or
  * DEADLINE_EXCEEDED when it did not end in time, UNAVAILABLE when libvirt cannot be reached, CANCELLED. A NULL work is out of
  * memory. */
-int lv_work_run (struct lv *, struct lv_work *, struct lv_vm *vm, uint64_t timeout_ms, struct hv_err *);
+int lv_work_run (struct lv_daemon *, struct lv_work *, struct lv_vm *vm, uint64_t timeout_ms, struct hv_err *);
 
 /* [worker] Takes libvirt's last error over: "what: libvirt's words". Always returns a negative HV_E_*. */
 int lv_work_fail (struct lv_work *);
 HV_PRINTF (3, 4) int lv_work_error (struct lv_work *, int code, const char *fmt, ...);
 
-/* The pool of an instance. */
-int lv_pool_start (struct lv *, struct hv_err *);
-void lv_pool_stop (struct lv *);                 /* waits for nobody: what hangs keeps its thread */
-void lv_pool_adopt (struct lv *, virConnectPtr); /* the first connection; NULL: it is lost. Takes the reference */
+/* The pool of a daemon. */
+int lv_pool_start (struct lv_daemon *, struct hv_err *);
+void lv_pool_stop (struct lv_daemon *);                 /* waits for nobody: what hangs keeps its thread */
+void lv_pool_adopt (struct lv_daemon *, virConnectPtr); /* the first connection; NULL: it is lost. Takes the reference */
 #endif

@@ -2,6 +2,7 @@
 #include "spawn.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -47,7 +48,8 @@ struct lv_spawn {
   struct hv_host *host;
   const struct lv_spawn_config *config;
   char *launcher, *uri, *run, *state, *no_kvm, *last_words;
-  int hide_kvm;
+  char *netns, *place; /* NULL: ours; "": the instance's only one */
+  int hide_kvm, ending;
   void (*ended) (void *arg, const char *why);
   void *arg;
   struct child logd, daemon;
@@ -198,7 +200,7 @@ on_exit_of (void *self, void *arg, uint32_t ready)
   struct child *c = arg;
   struct hv_host *h = c->spawn->host;
   siginfo_t info = { 0 };
-  char why[512], how[64] = "(it was taken over, so how is not known)";
+  char why[1024], how[64] = "(it was taken over, so how is not known)";
   uint64_t lived = h->api->now_ms () - c->started_ms;
   (void) self;
   (void) ready;
@@ -206,7 +208,8 @@ on_exit_of (void *self, void *arg, uint32_t ready)
   int ours = waitid (P_PIDFD, (id_t) c->pidfd, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0;
   if (ours)
     (void) snprintf (how, sizeof how, "%s %d", info.si_code == CLD_EXITED ? "with status" : "by signal", info.si_status);
-  (void) snprintf (why, sizeof why, "%s (process %d) ended %s%s%s", c->name, (int) c->pid, how,
+  (void) snprintf (why, sizeof why, "%s (process %d%s%s) ended %s%s%s", c->name, (int) c->pid,
+                   c->spawn->netns != NULL ? ", network namespace " : "", c->spawn->netns != NULL ? c->spawn->netns : "", how,
                    c->spawn->last_words != NULL ? ": " : "", c->spawn->last_words != NULL ? c->spawn->last_words : "");
   hv_log (h, HV_LOG_WARNING, "%s", why);
   child_forget (c);
@@ -225,13 +228,20 @@ child_watch (struct child *c, struct hv_err *err)
   return c->exit_watch != NULL ? 0 : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
 }
 
+static const char *
+child_key (const struct child *c, char *buf, size_t size)
+{
+  (void) snprintf (buf, size, "spawn%s.%s", c->spawn->place, c->name);
+  return buf;
+}
+
 /* What cannot be changed while it runs. */
 static char *
 child_how (const struct child *c)
 {
   const struct lv_spawn *s = c->spawn;
-  return hv_printf (s->host, "%s, network namespace %s, %s KVM", c->program,
-                    HV_HAS (s->config, netns) ? s->config->netns : "of hvkitd", s->hide_kvm ? "without" : "with");
+  return hv_printf (s->host, "%s, network namespace %s, %s KVM", c->program, s->netns != NULL ? s->netns : "of hvkitd",
+                    s->hide_kvm ? "without" : "with");
 }
 
 static int
@@ -239,14 +249,13 @@ child_record (struct child *c, struct hv_err *err)
 {
   struct hv_host *h = c->spawn->host;
   struct lv_child_record d = { .boot_id = h->api->info (h)->boot_id, .pid = (uint32_t) c->pid };
-  char key[64];
+  char key[96];
   d.how = child_how (c);
   if (d.how == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   if (start_ticks (c->pid, &d.start_ticks) < 0)
     return 0; /* it has ended already, and its watch will say so */
-  (void) snprintf (key, sizeof key, "spawn.%s", c->name);
-  return h->api->store_put (h, key, &lv_child_record_record, &d, err);
+  return h->api->store_put (h, child_key (c, key, sizeof key), &lv_child_record_record, &d, err);
 }
 
 /* The one that was started before, if it runs. 1: taken over. One that was started in another way is not ours to end: its machines
@@ -257,8 +266,8 @@ child_adopt (struct child *c, struct hv_err *err)
   struct hv_host *h = c->spawn->host;
   struct lv_child_record d = { 0 };
   uint64_t ticks;
-  char key[64];
-  (void) snprintf (key, sizeof key, "spawn.%s", c->name);
+  char key[96];
+  (void) child_key (c, key, sizeof key);
   if (h->api->store_get (h, key, &lv_child_record_record, &d, NULL) < 0 || strcmp (d.boot_id, h->api->info (h)->boot_id) != 0)
     return 0;
   HV_CLEAN (hv_fd) int fd = pidfd_open ((pid_t) d.pid, 0); /* first the handle, then the look: what is looked at is what is held */
@@ -290,8 +299,8 @@ child_start (struct child *c, struct hv_err *err)
   (void) snprintf (pid_file, sizeof pid_file, "%s/%s.pid", s->run, c->name);
   argv[n++] = s->launcher;
   argv[n++] = "--run", argv[n++] = s->run, argv[n++] = "--state", argv[n++] = s->state;
-  if (HV_HAS (s->config, netns))
-    argv[n++] = "--net", argv[n++] = s->config->netns;
+  if (s->netns != NULL)
+    argv[n++] = "--net", argv[n++] = s->netns;
   if (s->hide_kvm)
     argv[n++] = "--no-kvm", argv[n++] = s->no_kvm;
   argv[n++] = "--", argv[n++] = c->program, argv[n++] = "-f", argv[n++] = conf, argv[n++] = "-p", argv[n++] = pid_file;
@@ -328,7 +337,7 @@ on_again (void *self, void *arg)
 {
   struct child *c = arg;
   (void) self;
-  if (c->pidfd >= 0 || c->starting)
+  if (c->pidfd >= 0 || c->starting || c->spawn->ending)
     return;
   c->starting = hv_go (c->spawn->host, "start again", start_run, c) == 0;
   if (!c->starting)
@@ -375,6 +384,8 @@ lv_spawn_leave (struct lv_spawn *s)
   free (s->run);
   free (s->state);
   free (s->no_kvm);
+  free (s->netns);
+  free (s->place);
   free (s->last_words);
   free (s);
 }
@@ -386,32 +397,45 @@ base_name (const char *path)
   return slash != NULL ? slash + 1 : path;
 }
 
+/* Paths of sockets are short, those of namespaces may be long. */
+static uint64_t
+place_of (const char *netns)
+{
+  uint64_t h = 14695981039346656037u; /* FNV-1a */
+  for (; *netns != '\0'; netns++)
+    h = (h ^ (uint8_t) *netns) * 1099511628211u;
+  return h;
+}
+
 static int
-spawn_paths (struct lv_spawn *s, const char *program, struct hv_err *err)
+spawn_paths (struct lv_spawn *s, const struct lv_spawn_how *how, struct hv_err *err)
 {
   const struct hv_host_info *info = s->host->api->info (s->host);
   int split = strcmp (base_name (s->config->daemon), "libvirtd") != 0;
-  s->launcher = strdup (program);
-  int ok = s->launcher != NULL && asprintf (&s->run, "%s/spawn", info->run_dir) >= 0
-           && asprintf (&s->state, "%s/spawn", info->state_dir) >= 0;
+  s->launcher = strdup (how->launcher);
+  s->netns = how->netns != NULL ? strdup (how->netns) : NULL;
+  int ok = s->launcher != NULL && (s->netns != NULL || how->netns == NULL);
+  ok = ok && (how->own_place ? asprintf (&s->place, "-%016" PRIx64, place_of (s->netns)) : asprintf (&s->place, "%s", "")) >= 0;
+  ok = ok && asprintf (&s->run, "%s/spawn%s", info->run_dir, s->place) >= 0
+       && asprintf (&s->state, "%s/spawn%s", info->state_dir, s->place) >= 0;
   ok = ok && asprintf (&s->no_kvm, "%s/no-kvm", s->run) >= 0;
   ok = ok && asprintf (&s->uri, "qemu+unix:///system?socket=%s/libvirt/%s", s->run, split ? "virtqemud-sock" : "libvirt-sock") >= 0;
   return ok ? 0 : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
 }
 
 int
-lv_spawn_start (struct hv_host *h, const struct lv_spawn_config *config, const char *program, int kvm,
-                void (*ended) (void *arg, const char *why), void *arg, struct lv_spawn **ret, struct hv_err *err)
+lv_spawn_start (struct hv_host *h, const struct lv_spawn_config *config, const struct lv_spawn_how *how, struct lv_spawn **ret,
+                struct hv_err *err)
 {
   struct lv_spawn *s = calloc (1, sizeof *s);
   if (s == NULL)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  *s = (struct lv_spawn){ .host = h, .config = config, .ended = ended, .arg = arg };
-  s->hide_kvm = config->kvm == LV_SPAWN_KVM_HIDE || (config->kvm == LV_SPAWN_KVM_AUTO && !kvm);
+  *s = (struct lv_spawn){ .host = h, .config = config, .ended = how->ended, .arg = how->arg };
+  s->hide_kvm = config->kvm == LV_SPAWN_KVM_HIDE || (config->kvm == LV_SPAWN_KVM_AUTO && !how->kvm);
   s->logd = (struct child){ .spawn = s, .name = "virtlogd", .program = config->logd, .pidfd = -1, .words_fd = -1 };
   s->daemon
       = (struct child){ .spawn = s, .name = base_name (config->daemon), .program = config->daemon, .pidfd = -1, .words_fd = -1 };
-  int r = spawn_paths (s, program, err);
+  int r = spawn_paths (s, how, err);
   if (r == 0 && (access (config->logd, X_OK) < 0 || access (config->daemon, X_OK) < 0))
     r = hv_err_sys (err, errno, "'%s'", access (config->logd, X_OK) < 0 ? config->logd : config->daemon); /* both, or none */
   if (r == 0)
@@ -438,4 +462,77 @@ const char *
 lv_spawn_last_words (const struct lv_spawn *s)
 {
   return s->last_words != NULL ? s->last_words : "";
+}
+
+int
+lv_spawn_in_place (const struct lv_spawn *s)
+{
+  char path[64];
+  struct stat theirs, named;
+  if (s->netns == NULL || s->daemon.pidfd < 0)
+    return 1; /* one that is started again gets the one that is there */
+  (void) snprintf (path, sizeof path, "/proc/%" PRId32 "/ns/net", s->daemon.pid);
+  return stat (path, &theirs) < 0 || stat (s->netns, &named) < 0
+         || (theirs.st_ino == named.st_ino && theirs.st_dev == named.st_dev);
+}
+
+/* --- their end --- */
+
+#define END_MS 10000u
+
+static int
+child_kill (struct child *c, struct hv_err *err)
+{
+  struct hv_host *h = c->spawn->host;
+  char key[96];
+  siginfo_t info;
+  int r = 0, signals[] = { SIGTERM, SIGKILL };
+  if (c->exit_watch != NULL)
+    h->api->watch_free (h, HV_STEAL (c->exit_watch));
+  for (size_t i = 0; c->pidfd >= 0 && i < 2; i++) {
+    (void) pidfd_send_signal (c->pidfd, signals[i], NULL, 0);
+    r = h->api->wait_fd (h, c->pidfd, HV_WAIT_READ, END_MS, NULL, err);
+    if (r >= 0)
+      break;
+  }
+  if (r < 0)
+    return hv_err_wrap (err, r, "%s (process %d) does not end", c->name, (int) c->pid);
+  if (c->pidfd >= 0)
+    (void) waitid (P_PIDFD, (id_t) c->pidfd, &info, WEXITED | WNOHANG);
+  return h->api->store_delete (h, child_key (c, key, sizeof key), err);
+}
+
+static int
+remove_one (const char *path, const struct stat *st, int what, struct FTW *where)
+{
+  (void) st;
+  (void) what;
+  (void) where;
+  return remove (path);
+}
+
+static int
+remove_run (void *arg)
+{
+  struct lv_spawn *s = arg;
+  (void) nftw (s->run, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+  (void) nftw (s->state, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+  return 0;
+}
+
+int
+lv_spawn_end (struct lv_spawn *s, int forget, struct hv_err *err)
+{
+  s->ending = 1;
+  s->ended = NULL;
+  while (s->daemon.starting || s->logd.starting)
+    if (hv_sleep (s->host, 10, NULL) < 0)
+      break;
+  int r = child_kill (&s->daemon, err);
+  if (r == 0)
+    r = child_kill (&s->logd, err);
+  if (r == 0 && forget)
+    r = hv_offload (s->host, remove_run, s, err);
+  lv_spawn_leave (s);
+  return r;
 }

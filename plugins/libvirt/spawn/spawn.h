@@ -15,7 +15,8 @@ extern const char *const lv_spawn_kvm_words[]; /* auto, show, hide */
      .def = "/usr/sbin/libvirtd", .max = 4096) \
   F (T, STR, _, logd, HV_PATH, "the keeper of its machines' logs", .def = "/usr/sbin/virtlogd", .max = 4096) \
   F (T, STR, _, launcher, HV_PATH, "program that starts both; absent: hvkit-libvirt-launch beside the plugin", .max = 4096) \
-  F (T, STR, _, netns, HV_PATH, "network namespace that both, and their machines, live in; absent: the daemon's", .max = 4096) \
+  F (T, STR, _, netns, HV_PATH, "network namespace that both, and machines that name none, live in; absent: hvkitd's", \
+     .max = 4096) \
   F (T, ENUM, lv_spawn_kvm, kvm, 0, "auto hides /dev/kvm from them where no guest code runs on it", .def = "auto") \
   F (T, U32, _, ready_ms, 0, "how long the start of this instance waits for them", .unit = "ms", .def = "20000", .umin = 100, \
      .max = 600000)
@@ -23,13 +24,24 @@ HV_RECORD_STRUCT (lv_spawn_config, LV_SPAWN_CONFIG);
 
 struct lv_spawn;
 
-/* [coro] Takes over the ones that run already, or starts them. `program`: the launcher, `kvm`: guest code runs on it. `why`
- * (static, the call's) is told to `ended` whenever one has ended unasked. NOT_FOUND for a program that is not there, or the
- * system's error. */
-int lv_spawn_start (struct hv_host *, const struct lv_spawn_config *, const char *program, int kvm,
-                    void (*ended) (void *arg, const char *why), void *arg, struct lv_spawn **ret, struct hv_err *);
+struct lv_spawn_how {
+  const char *launcher;                       /* the program that starts both */
+  const char *netns;                          /* where they live; NULL: where we do */
+  int own_place;                              /* their directories are named after the namespace: there are others */
+  int kvm;                                    /* guest code runs on it */
+  void (*ended) (void *arg, const char *why); /* whenever one has ended unasked; `why` is the call's */
+  void *arg;
+};
+
+/* [coro] Takes over the ones that run already, or starts them. NOT_FOUND for a program that is not there, or the system's error. */
+int lv_spawn_start (struct hv_host *, const struct lv_spawn_config *, const struct lv_spawn_how *, struct lv_spawn **ret,
+                    struct hv_err *);
 const char *lv_spawn_uri (const struct lv_spawn *);
 /* Their last words, for who cannot reach them: "" when there were none. Lives until the next one. */
 const char *lv_spawn_last_words (const struct lv_spawn *);
-void lv_spawn_leave (struct lv_spawn *); /* we end, they stay; NULL is fine */
+int lv_spawn_in_place (const struct lv_spawn *); /* the path of their namespace leads to the one that they are in */
+void lv_spawn_leave (struct lv_spawn *);         /* we end, they stay; NULL is fine */
+/* [coro] They end, which no machine of theirs does; `forget`: and what they kept is removed. Frees it in any case. UNAVAILABLE: one
+ * does not end. */
+int lv_spawn_end (struct lv_spawn *, int forget, struct hv_err *);
 #endif

@@ -122,9 +122,8 @@ check_nic (const struct hv_machine_nic *n, uint32_t i, const char *netns, struct
     return hv_err_set (err, HV_E_UNIMPLEMENTED, "machine.nics[%" PRIu32 "].queues: only virtio has it", i);
   if (HV_HAS (n, netns) && (netns == NULL || strcmp (n->netns, netns) != 0))
     return hv_err_set (err, HV_E_FAILED_PRECONDITION,
-                       "machine.nics[%" PRIu32
-                       "].netns '%s': libvirt's daemon has to run in that namespace; name an instance whose "
-                       "\"spawn\" does, or use the qmp backend",
+                       "machine.nics[%" PRIu32 "].netns '%s': libvirt's daemon has to run in that namespace; give this instance a "
+                       "\"spawn\", and it starts one there, or use the qmp backend",
                        i, n->netns);
   if (!is_text (n->tap))
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "machine.nics[%" PRIu32 "].tap: it has a control character, or is not UTF-8", i);
