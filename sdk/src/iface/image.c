@@ -8,6 +8,7 @@ HV_RECORD_TABLE (hv_image_pull_args, HV_IMAGE_PULL_ARGS, "arguments of pull");
 HV_RECORD_TABLE (hv_image, HV_IMAGE, "an image in the cache");
 HV_RECORD_TABLE (hv_images, HV_IMAGES, "images in the cache");
 HV_RECORD_TABLE (hv_image_ref, HV_IMAGE_REF, "names an image");
+HV_RECORD_TABLE (hv_image_release_args, HV_IMAGE_RELEASE_ARGS, "arguments of release");
 
 /* --- how the verbs look on the command line --- */
 #define HV_VERB(name_, flags_, args_, result_, access_, lane_, key_, timeout_, cli_, doc_) \
@@ -32,7 +33,8 @@ HV_VERB_CLI (get, .words = "image get", .positional = "image", .columns = IMAGE_
 HV_VERB_CLI (removed, .words = "image remove", .positional = "image", .done = "image/{image} removed");
 
 /* --- the verbs --- */
-HV_VERB (pull, HV_MUST | HV_PROGRESS, &hv_image_pull_args_record, &hv_image_record, HV_OPERATOR, HV_LANE_MUTATE, "image", 86400000,
+/* No lane: who pulls what is being pulled waits for the same. */
+HV_VERB (pull, HV_MUST | HV_PROGRESS, &hv_image_pull_args_record, &hv_image_record, HV_OPERATOR, HV_LANE_NONE, NULL, 86400000,
          &cli_pull, "Get an image into the cache, if it is not there");
 HV_VERB (list, HV_MUST | HV_READ, &hv_list_args_record, &hv_images_record, HV_VIEWER, HV_LANE_NONE, NULL, 0, &cli_list,
          "The images in the cache");
@@ -40,13 +42,15 @@ HV_VERB (get, HV_MUST | HV_READ, &hv_image_ref_record, &hv_image_record, HV_VIEW
          "One image in the cache");
 HV_VERB (remove, HV_MUST, &hv_image_ref_record, NULL, HV_OPERATOR, HV_LANE_MUTATE, "image", 0, &cli_removed,
          "Take an image out of the cache; one that is in use stays");
+HV_VERB (release, HV_MUST, &hv_image_release_args_record, NULL, HV_OPERATOR, HV_LANE_NONE, NULL, 0, NULL,
+         "Somebody depends on an image no more");
 
 const struct hv_iface hv_iface_image = {
   .struct_size = sizeof (struct hv_iface),
   .major = 1,
   .name = "image",
   .doc = "disk images from elsewhere",
-  .verbs
-  = (const struct hv_method *const[]){ &hv_image_verb_pull, &hv_image_verb_list, &hv_image_verb_get, &hv_image_verb_remove, NULL },
+  .verbs = (const struct hv_method *const[]){ &hv_image_verb_pull, &hv_image_verb_list, &hv_image_verb_get, &hv_image_verb_remove,
+                                              &hv_image_verb_release, NULL },
   .events = (const struct hv_event *const[]){ NULL },
 };

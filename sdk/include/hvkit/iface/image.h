@@ -24,7 +24,8 @@ extern const char *const hv_pull_policy_words[];
   F (T, STR, _, platform, 0, "os/architecture, of an index", .def = "linux/amd64", .max = 64) \
   F (T, STR, _, docker_config, HV_SECRET, "credentials: contents of a docker config.json", .max = 262144) \
   F (T, STR, _, ca, 0, "certificate authorities to trust instead of the node's, PEM", .max = 262144) \
-  F (T, BOOL, _, plain_http, 0, "no TLS, for registries on loopback", .def = "false")
+  F (T, BOOL, _, plain_http, 0, "no TLS, for registries on loopback", .def = "false") \
+  F (T, STR, _, used_by, 0, "who will depend on it: it stays until released", .umin = 1, .max = 512)
 HV_RECORD_STRUCT (hv_image_pull_args, HV_IMAGE_PULL_ARGS);
 
 #define HV_IMAGE(F, T) \
@@ -51,8 +52,13 @@ HV_RECORD_STRUCT (hv_images, HV_IMAGES);
 #define HV_IMAGE_REF(F, T) F (T, STR, _, image, HV_REQUIRED, "reference or digest", .umin = 1, .max = 2048)
 HV_RECORD_STRUCT (hv_image_ref, HV_IMAGE_REF);
 
+#define HV_IMAGE_RELEASE_ARGS(F, T) \
+  F (T, STR, _, image, 0, "reference or digest; absent: every image", .umin = 1, .max = 2048) \
+  F (T, STR, _, used_by, HV_REQUIRED, "who depends on it no more, as pull was told", .umin = 1, .max = 512)
+HV_RECORD_STRUCT (hv_image_release_args, HV_IMAGE_RELEASE_ARGS);
+
 /* --- the verbs: base tables for HV_IMPLEMENT --- */
-extern const struct hv_method hv_image_verb_pull, hv_image_verb_list, hv_image_verb_get, hv_image_verb_remove;
+extern const struct hv_method hv_image_verb_pull, hv_image_verb_list, hv_image_verb_get, hv_image_verb_remove, hv_image_verb_release;
 extern const struct hv_iface hv_iface_image;
 
 #ifdef __cplusplus
