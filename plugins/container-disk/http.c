@@ -9,6 +9,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+_Static_assert(CURL_ERROR_SIZE <= sizeof (((struct cd_transfer *) NULL)->words), "room for libcurl's words");
+
 #define CONNECT_S     10L
 #define STALL_S       30L /* with fewer than STALL_BYTES in each second */
 #define STALL_BYTES   1024L
@@ -36,11 +38,8 @@ finish (struct cd_transfer *t, CURLcode result)
 {
   t->done = 1;
   if (result != CURLE_OK && t->code == 0) {
-    const char *why = t->message[0] != '\0' ? t->message : curl_easy_strerror (result);
-    char text[sizeof t->message];
     int unsafe = result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE;
-    (void) snprintf (text, sizeof text, "%.300s", why);
-    memcpy (t->message, text, sizeof text);
+    (void) snprintf (t->message, sizeof t->message, "%s", t->words[0] != '\0' ? t->words : curl_easy_strerror (result));
     t->code = unsafe ? HV_E_PERMISSION_DENIED : result == CURLE_UNSUPPORTED_PROTOCOL ? HV_E_FAILED_PRECONDITION : HV_E_UNAVAILABLE;
   }
   t->http->host->api->cond_wake (t->http->host, t->changed);
@@ -345,7 +344,7 @@ set_transfer (struct cd_transfer *t)
   SET (CURLOPT_URL, t->url);
   SET (CURLOPT_PRIVATE, t);
   SET (CURLOPT_NOSIGNAL, 1L);
-  SET (CURLOPT_ERRORBUFFER, t->message);
+  SET (CURLOPT_ERRORBUFFER, t->words);
   SET (CURLOPT_CONNECTTIMEOUT, CONNECT_S);
   SET (CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES);
   SET (CURLOPT_LOW_SPEED_TIME, STALL_S);

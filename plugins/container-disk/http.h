@@ -38,6 +38,7 @@ struct cd_transfer {
   uint32_t retry_after_s;
   int code; /* once done: 0, or HV_E_* and why */
   char message[320];
+  char words[256]; /* libcurl's own; CURL_ERROR_SIZE */
   /* the body that was not taken yet is in one of the buffers, what was taken last in the other */
   uint8_t *buffers[2];
   uint32_t filling;
