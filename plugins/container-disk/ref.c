@@ -64,14 +64,17 @@ is_host (const char *s)
 static int
 is_repository (const char *s)
 {
-  int after = 0; /* the last one was a letter or digit */
-  for (; *s != '\0'; s++) {
-    int letter = strchr (LOWER DIGITS, *s) != NULL;
-    if (!letter && (strchr ("._-/", *s) == NULL || (!after && (*s == '/' || s[-1] == '/'))))
+  char before = '/';
+  for (; *s != '\0'; before = *s++) {
+    int letter = strchr (LOWER DIGITS, *s) != NULL, joins = strchr ("._-", *s) != NULL;
+    if (!letter && !joins && *s != '/')
       return 0;
-    after = letter;
+    if (before == '/' && !letter)
+      return 0;
+    if (*s == '/' && strchr ("._-", before) != NULL)
+      return 0;
   }
-  return after;
+  return strchr (LOWER DIGITS, before) != NULL;
 }
 
 static int
