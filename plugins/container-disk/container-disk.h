@@ -9,6 +9,8 @@
 
 #define CD_CONFIG(F, T) \
   F (T, STR, _, registry, 0, "registry of names that name none; absent: they are refused", .max = 255) \
+  F (T, STR, _, docker_config, HV_PATH, "a docker config.json: credentials for pulls that bring none", .max = 4096) \
+  F (T, STR, _, ca, HV_PATH, "certificate authorities, PEM, for pulls that bring none; absent: the node's", .max = 4096) \
   F (T, STRS, _, plain_http, 0, "registries (host or host:port) that are asked without TLS", .max = 64) \
   F (T, STRS, _, token_hosts, 0, "hosts that credentials may be sent to for a token, besides the registry itself", .max = 64) \
   F (T, U64, _, quota_bytes, 0, "space that the cache may take; what nobody uses goes first; 0: no limit", .unit = "bytes", \

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CONFIG_MAX (256u << 10) /* bytes of a file that the configuration names */
+
 struct pulling {
   struct cd *cd;
   const struct hv_image_pull_args *a;
@@ -67,6 +69,63 @@ check_args (struct pulling *p, struct hv_err *err)
 
 /* --- where it comes from --- */
 
+struct text_job {
+  const char *path;
+  uint64_t most;
+  char *text; /* malloc'd */
+  struct hv_err *err;
+};
+
+static int
+text_job (void *arg)
+{
+  struct text_job *j = arg;
+  HV_CLEAN (hv_fd) int fd = -1;
+  struct stat st;
+  int r = hv_file_open (j->path, O_RDONLY, &fd, &st, j->err);
+  if (r == 0 && (uint64_t) st.st_size > j->most)
+    r = hv_err_set (j->err, HV_E_RESOURCE_EXHAUSTED, "longer than %llu bytes", (unsigned long long) j->most);
+  HV_CLEAN (hv_free) char *text = r == 0 ? calloc (1, (size_t) st.st_size + 1) : NULL;
+  if (r == 0)
+    r = text != NULL ? hv_file_read (fd, text, (uint64_t) st.st_size, 0, j->err) : no_memory (j->err);
+  if (r == 0)
+    j->text = HV_STEAL (text);
+  return r < 0 ? hv_err_wrap (j->err, r, "'%s', of the configuration", j->path) : 0;
+}
+
+/* [coro] What the call brought, or the file that the configuration names, read anew each time; *ret is malloc'd, NULL: neither. */
+static int
+text_or_file (struct cd *cd, int has, const char *text, int has_file, const char *file, uint64_t most, char **ret,
+              struct hv_err *err)
+{
+  struct text_job j = { .path = file, .most = most, .err = err };
+  *ret = has ? strdup (text) : NULL;
+  if (has)
+    return *ret != NULL ? 0 : no_memory (err);
+  int r = has_file ? hv_offload (cd->host, text_job, &j, err) : 0;
+  *ret = j.text;
+  return r;
+}
+
+static int
+source_secrets (const struct pulling *p, struct cd_source *s, struct hv_err *err)
+{
+  const struct hv_image_pull_args *a = p->a;
+  const struct cd_config *c = p->cd->config;
+  char *config = NULL;
+  int r = text_or_file (p->cd, HV_HAS (a, ca), a->ca, HV_HAS (c, ca), c->ca, CONFIG_MAX, &s->ca, err);
+  if (r == 0)
+    r = text_or_file (p->cd, HV_HAS (a, docker_config), a->docker_config, HV_HAS (c, docker_config), c->docker_config, CONFIG_MAX,
+                      &config, err);
+  if (r == 0 && config != NULL)
+    r = cd_credentials_find (config, strlen (config), p->ref.host, &s->credentials, err);
+  if (config != NULL)
+    explicit_bzero (config, strlen (config));
+  free (config);
+  return r;
+}
+
+/* [coro] */
 static struct cd_source *
 source_new (const struct pulling *p, struct hv_err *err)
 {
@@ -76,17 +135,13 @@ source_new (const struct pulling *p, struct hv_err *err)
   (void) snprintf (origin, sizeof origin, "%s://%s", plain && strncmp (a->image, "https://", 8) != 0 ? "http" : "https",
                    p->ref.host);
   struct cd_source *s = cd_source_new (p->cd->http, p->cd->host, &p->ref, origin);
-  int r = s != NULL ? 0 : no_memory (err);
-  if (r == 0) {
-    s->plain = plain;
-    s->token_hosts = &p->cd->config->token_hosts;
-    s->ca = HV_HAS (a, ca) ? strdup (a->ca) : NULL;
-    if (HV_HAS (a, ca) && s->ca == NULL)
-      r = no_memory (err);
+  if (s == NULL) {
+    (void) no_memory (err);
+    return NULL;
   }
-  if (r == 0 && HV_HAS (a, docker_config))
-    r = cd_credentials_find (a->docker_config, strlen (a->docker_config), p->ref.host, &s->credentials, err);
-  if (r == 0)
+  s->plain = plain;
+  s->token_hosts = &p->cd->config->token_hosts;
+  if (source_secrets (p, s, err) == 0)
     return s;
   cd_source_free (s);
   return NULL;
@@ -165,7 +220,9 @@ depart_url (struct pulling *p, struct cd_flight **ret, struct hv_err *err)
     r = no_memory (err);
   if (r == 0 && p->ref.kind == CD_REF_HTTP && (f.source = source_new (p, err)) == NULL)
     r = hv_err_code (err) < 0 ? hv_err_code (err) : HV_E_RESOURCE_EXHAUSTED;
-  if (r < 0) {
+  if (r == 0)
+    *ret = cd_flight_find (p->cd, p->a->image); /* another may have been quicker */
+  if (r < 0 || *ret != NULL) {
     cd_flight_clear (&f);
     return r;
   }

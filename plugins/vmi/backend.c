@@ -19,12 +19,12 @@ HV_RECORD_STRUCT (vmi_providers, VMI_PROVIDERS);
 HV_RECORD_TABLE (vmi_providers, VMI_PROVIDERS, "providers");
 
 int
-vmi_backend_list (struct vmi *vmi, struct hv_strs *ret, struct hv_err *err)
+vmi_providers (struct vmi *vmi, const char *iface, struct hv_strs *ret, struct hv_err *err)
 {
   struct hv_host *h = vmi->host;
   struct vmi_describe_args a = { 0 };
   struct vmi_providers got;
-  HV_SET (&a, iface, hv_iface_hypervisor.name);
+  HV_SET (&a, iface, iface);
   int r = hv_call_method (h, "bus.describe", vmi_describe_args, &a, vmi_providers, &got, err);
   if (r < 0)
     return r;
@@ -35,6 +35,12 @@ vmi_backend_list (struct vmi *vmi, struct hv_strs *ret, struct hv_err *err)
     items[i] = got.instances.items[i].name;
   *ret = (struct hv_strs){ items, got.instances.count };
   return 0;
+}
+
+int
+vmi_backend_list (struct vmi *vmi, struct hv_strs *ret, struct hv_err *err)
+{
+  return vmi_providers (vmi, hv_iface_hypervisor.name, ret, err);
 }
 
 static int

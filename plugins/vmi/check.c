@@ -268,18 +268,45 @@ check_host_disk (const struct check *c, const struct vmi_volume *v, uint32_t i)
 }
 
 static int
+check_container_disk (const struct check *c, const struct vmi_volume *v, uint32_t i)
+{
+  const char *path = v->containerDisk.path;
+  if (!HV_HAS (&v->containerDisk, path))
+    return 0;
+  for (const char *at = path; at != NULL; at = strchr (at + 1, '/'))
+    if (at[0] != '/' || strncmp (at, "/../", 4) == 0 || strcmp (at, "/..") == 0)
+      return refuse (c, HV_E_INVALID_ARGUMENT, "an absolute path in the image, without '..'", "volumes[%u].containerDisk.path", i);
+  return 0;
+}
+
+static int
+check_empty_disk (const struct check *c, const struct vmi_volume *v, uint32_t i)
+{
+  char path[64];
+  uint64_t bytes = 0;
+  (void) snprintf (path, sizeof path, "volumes[%u].emptyDisk.capacity", i);
+  int r = check_quantity (c, 1, v->emptyDisk.capacity, path);
+  if (r < 0)
+    return r;
+  (void) vmi_quantity (v->emptyDisk.capacity, &bytes, NULL);
+  return vmi_claim_bytes (bytes) > 0 ? 0 : refuse (c, HV_E_INVALID_ARGUMENT, "must be at least 1Mi", "%s", path);
+}
+
+static int
 check_volume (const struct check *c, uint32_t i)
 {
   const struct vmi_volume *v = &c->spec->volumes.items[i];
-  unsigned sources = (unsigned) v->has.persistentVolumeClaim + v->has.hostDisk + v->has.ephemeral + v->has.containerDisk;
+  unsigned sources
+      = (unsigned) v->has.persistentVolumeClaim + v->has.hostDisk + v->has.ephemeral + v->has.containerDisk + v->has.emptyDisk;
   if (find_volume (c->spec, v->name) != v)
     return refuse (c, HV_E_INVALID_ARGUMENT, "another volume has this name", "volumes[%u].name", i);
   if (sources != 1)
-    return refuse (c, HV_E_INVALID_ARGUMENT, "give one of persistentVolumeClaim, hostDisk, ephemeral", "volumes[%u]", i);
-  if (HV_HAS (v, containerDisk))
-    return refuse (c, HV_E_UNIMPLEMENTED, "container disks from a registry are not available yet; use hostDisk with a local file",
-                   "volumes[%u].containerDisk", i);
-  return HV_HAS (v, hostDisk) ? check_host_disk (c, v, i) : 0;
+    return refuse (c, HV_E_INVALID_ARGUMENT, "give one of persistentVolumeClaim, hostDisk, ephemeral, containerDisk, emptyDisk",
+                   "volumes[%u]", i);
+  return HV_HAS (v, hostDisk)        ? check_host_disk (c, v, i)
+         : HV_HAS (v, containerDisk) ? check_container_disk (c, v, i)
+         : HV_HAS (v, emptyDisk)     ? check_empty_disk (c, v, i)
+                                     : 0;
 }
 
 static int
@@ -316,6 +343,8 @@ check_format (const struct check *c, const struct hv_pair *p)
     return refuse_annotation (c, p->key, "raw or qcow2");
   if (qcow2 && HV_HAS (v, hostDisk) && v->hostDisk.type == VMI_HOST_DISK_CREATE)
     return refuse_annotation (c, p->key, "what DiskOrCreate makes is raw");
+  if (!qcow2 && HV_HAS (v, emptyDisk))
+    return refuse_annotation (c, p->key, "an emptyDisk is qcow2");
   return 0;
 }
 

@@ -45,6 +45,20 @@ default_cpu (struct vmi_domain *d)
   d->has.cpu = 1;
 }
 
+/* A tag that moves, "latest" or none, is asked for each time. */
+static void
+default_pull_policies (struct vmi_spec *s)
+{
+  for (uint32_t i = 0; i < s->volumes.count; i++) {
+    struct vmi_container_disk *c = &s->volumes.items[i].containerDisk;
+    if (!HV_HAS (&s->volumes.items[i], containerDisk) || HV_HAS (c, imagePullPolicy))
+      continue;
+    const char *slash = strrchr (c->image, '/'), *name = slash != NULL ? slash + 1 : c->image, *tag = strchr (name, ':');
+    int moves = strchr (name, '@') == NULL && (tag == NULL || strcmp (tag + 1, "latest") == 0);
+    HV_SET (c, imagePullPolicy, moves ? VMI_PULL_ALWAYS : VMI_PULL_IF_NOT_PRESENT);
+  }
+}
+
 /* A volume that no disk shows gets one of its own. */
 static int
 default_volume_disks (struct hv_host *h, struct vmi_spec *s, struct hv_err *err)
@@ -139,6 +153,7 @@ vmi_spec_defaults (struct hv_host *h, struct vmi_spec *s, const struct vmi_node 
   d->has.devices = d->has.features = 1;
   default_feature (&d->features.acpi, HV_HAS (&d->features, acpi));
   default_feature (&d->features.apic, HV_HAS (&d->features, apic));
+  default_pull_policies (s);
   int r = default_volume_disks (h, s, err);
   for (uint32_t i = 0; i < d->devices.disks.count && r == 0; i++)
     default_disk (&d->devices.disks.items[i]);

@@ -25,12 +25,13 @@ vmi_overlay_dir (struct hv_host *h, const char *state_dir, const char *domain)
 
 /* --- volumes --- */
 
-static uint32_t
-declared_format (struct hv_host *h, const struct hv_map *annotations, const char *volume)
+static void
+declare_format (struct hv_host *h, const struct hv_map *annotations, struct vmi_volume_plan *p)
 {
-  const char *key = hv_printf (h, VMI_ANNOTATION_FORMAT "%s", volume);
+  const char *key = hv_printf (h, VMI_ANNOTATION_FORMAT "%s", p->name);
   const char *value = key != NULL ? vmi_map_get (annotations, key) : NULL;
-  return value != NULL && strcmp (value, "qcow2") == 0 ? HV_DISK_QCOW2 : HV_DISK_RAW;
+  p->declared = value != NULL;
+  p->format = value != NULL && strcmp (value, "qcow2") == 0 ? HV_DISK_QCOW2 : HV_DISK_RAW;
 }
 
 static void
@@ -41,6 +42,38 @@ plan_host_disk (const struct vmi_host_disk *d, struct vmi_volume_plan *p)
   p->path = d->path;
   if (d->type == VMI_HOST_DISK_CREATE && vmi_quantity (d->capacity, &bytes, NULL) == 0)
     p->create_bytes = vmi_claim_bytes (bytes);
+}
+
+/* Both are made anew for each run, in the directory that goes with it. */
+static int
+plan_run_file (struct hv_host *h, const char *dir, const struct vmi_volume *v, struct vmi_volume_plan *p)
+{
+  char *path = hv_printf (h, "%s/%s.qcow2", dir, v->name);
+  if (HV_HAS (v, emptyDisk)) {
+    uint64_t bytes = 0;
+    p->source = VMI_SOURCE_EMPTY;
+    p->path = path;
+    p->format = HV_DISK_QCOW2;
+    if (vmi_quantity (v->emptyDisk.capacity, &bytes, NULL) == 0)
+      p->create_bytes = vmi_claim_bytes (bytes);
+  } else {
+    p->source = VMI_SOURCE_CONTAINER;
+    p->container = &v->containerDisk;
+    p->overlay = path;
+  }
+  return path != NULL;
+}
+
+static int
+plan_claim (struct hv_host *h, const char *state_dir, const char *namespace_, const char *dir, const struct vmi_volume *v,
+            struct vmi_volume_plan *p)
+{
+  int ephemeral = HV_HAS (v, ephemeral);
+  p->source = ephemeral ? VMI_SOURCE_EPHEMERAL : VMI_SOURCE_CLAIM;
+  p->claim = ephemeral ? v->ephemeral.persistentVolumeClaim.claimName : v->persistentVolumeClaim.claimName;
+  p->path = vmi_claim_path (h, state_dir, namespace_, p->claim);
+  p->overlay = ephemeral ? hv_printf (h, "%s/%s.qcow2", dir, v->name) : NULL;
+  return p->path != NULL && (!ephemeral || p->overlay != NULL);
 }
 
 int
@@ -54,16 +87,13 @@ vmi_spec_volumes (struct hv_host *h, const char *state_dir, const char *namespac
     const struct vmi_volume *v = &s->volumes.items[i];
     struct vmi_volume_plan *p = &plans[i];
     p->name = v->name;
-    p->format = declared_format (h, annotations, v->name);
-    if (HV_HAS (v, hostDisk)) {
+    declare_format (h, annotations, p);
+    if (HV_HAS (v, hostDisk))
       plan_host_disk (&v->hostDisk, p);
-      continue;
-    }
-    p->source = HV_HAS (v, ephemeral) ? VMI_SOURCE_EPHEMERAL : VMI_SOURCE_CLAIM;
-    p->claim = HV_HAS (v, ephemeral) ? v->ephemeral.persistentVolumeClaim.claimName : v->persistentVolumeClaim.claimName;
-    p->path = vmi_claim_path (h, state_dir, namespace_, p->claim);
-    p->overlay = p->source == VMI_SOURCE_EPHEMERAL ? hv_printf (h, "%s/%s.qcow2", dir, v->name) : NULL;
-    whole = p->path != NULL && (p->source != VMI_SOURCE_EPHEMERAL || p->overlay != NULL);
+    else if (HV_HAS (v, containerDisk) || HV_HAS (v, emptyDisk))
+      whole = plan_run_file (h, dir, v, p);
+    else
+      whole = plan_claim (h, state_dir, namespace_, dir, v, p);
   }
   if (!whole)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");

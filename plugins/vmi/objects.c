@@ -35,6 +35,7 @@ HV_RECORD_TABLE (vmi_claim, VMI_CLAIM, "refers to a claim");
 HV_RECORD_TABLE (vmi_ephemeral, VMI_EPHEMERAL, "an overlay over a claim's disk");
 HV_RECORD_TABLE (vmi_host_disk, VMI_HOST_DISK, "a file on the node");
 HV_RECORD_TABLE (vmi_container_disk, VMI_CONTAINER_DISK, "an image in a registry");
+HV_RECORD_TABLE (vmi_empty_disk, VMI_EMPTY_DISK, "an empty disk for one run");
 HV_RECORD_TABLE (vmi_volume, VMI_VOLUME, "a volume");
 HV_RECORD_EMPTY_TABLE (vmi_pod_network, "the pod's network");
 HV_RECORD_TABLE (vmi_network, VMI_NETWORK, "a network");

@@ -135,17 +135,24 @@ extern const char *const vmi_host_disk_words[]; /* Disk, DiskOrCreate */
   F (T, STR, _, capacity, VMI_OPT | HV_SCALAR, "size to make it with, a quantity", .umin = 1, .max = 64)
 HV_RECORD_STRUCT (vmi_host_disk, VMI_HOST_DISK);
 extern const char *const vmi_pull_policy_words[];
+#define VMI_PULL_ALWAYS         0u
+#define VMI_PULL_IF_NOT_PRESENT 1u
+#define VMI_PULL_NEVER          2u
 #define VMI_CONTAINER_DISK(F, T) \
   F (T, STR, _, image, HV_REQUIRED, "image in a registry", .max = 1024) \
-  F (T, ENUM, vmi_pull_policy, imagePullPolicy, VMI_OPT, "when it is pulled")
+  F (T, ENUM, vmi_pull_policy, imagePullPolicy, VMI_OPT, "when it is pulled") \
+  F (T, STR, _, path, VMI_OPT, "the disk in the image; absent: the one file under /disk", .umin = 2, .max = 4096)
 HV_RECORD_STRUCT (vmi_container_disk, VMI_CONTAINER_DISK);
+#define VMI_EMPTY_DISK(F, T) F (T, STR, _, capacity, HV_REQUIRED | HV_SCALAR, "its size, a quantity", .umin = 1, .max = 64)
+HV_RECORD_STRUCT (vmi_empty_disk, VMI_EMPTY_DISK);
 
 #define VMI_VOLUME(F, T) \
   F (T, STR, _, name, HV_REQUIRED, "name of the volume", .pattern = "name") \
   F (T, REC, vmi_claim, persistentVolumeClaim, VMI_OPT, "a claim's disk.img") \
   F (T, REC, vmi_host_disk, hostDisk, VMI_OPT, "a file on the node") \
   F (T, REC, vmi_ephemeral, ephemeral, VMI_OPT, "an overlay that lives as long as one run") \
-  F (T, REC, vmi_container_disk, containerDisk, VMI_OPT, "an image in a registry")
+  F (T, REC, vmi_container_disk, containerDisk, VMI_OPT, "an image in a registry, under an overlay that lives as long as one run") \
+  F (T, REC, vmi_empty_disk, emptyDisk, VMI_OPT, "an empty disk that lives as long as one run")
 HV_RECORD_STRUCT (vmi_volume, VMI_VOLUME);
 
 HV_RECORD_EMPTY_STRUCT (vmi_pod_network);

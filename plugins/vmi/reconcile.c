@@ -49,6 +49,8 @@ clean (struct vmi_vm *v, struct hv_err *err)
   if (r == 0)
     r = vmi_volumes_drop_overlays (v, err);
   if (r == 0)
+    r = vmi_image_release (v, err);
+  if (r == 0)
     v->run.cleaned = 1;
   return r < 0 ? hv_err_wrap (err, r, "clean up after VM '%s'", v->domain) : 0;
 }

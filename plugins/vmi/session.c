@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A person at an instance: its serial console, its display, a picture of its screen. The backend has them; this finds the backend. */
+/* A person at an instance: its serial console, its display, a picture of its screen. The backend has them; this finds the backend.
+ */
 #include "verbs.h"
 #include <stdio.h>
 #include <string.h>

@@ -18,14 +18,18 @@ int vmi_spec_defaults (struct hv_host *, struct vmi_spec *, const struct vmi_nod
 #define VMI_SOURCE_CLAIM     0u
 #define VMI_SOURCE_HOST_DISK 1u
 #define VMI_SOURCE_EPHEMERAL 2u
+#define VMI_SOURCE_CONTAINER 3u
+#define VMI_SOURCE_EMPTY     4u
 /* The files of a volume. */
 struct vmi_volume_plan {
   const char *name;
   uint32_t source, format;
-  const char *claim;     /* NULL for a hostDisk */
-  const char *path;      /* the claim's or the host's file */
-  const char *overlay;   /* NULL unless ephemeral */
-  uint64_t create_bytes; /* DiskOrCreate: size to make it with; 0: it has to exist */
+  uint8_t declared;                           /* the format is the manifest's word */
+  const char *claim;                          /* NULL unless it is one's */
+  const struct vmi_container_disk *container; /* NULL unless it is one */
+  const char *path;                           /* the claim's or the host's file; of a container disk, once it was pulled */
+  const char *overlay;                        /* NULL where the file itself is the disk */
+  uint64_t create_bytes;                      /* size to make it with; 0: it has to exist */
 };
 /* One plan per volume, in the spec's order. `state_dir` is the instance's. */
 int vmi_spec_volumes (struct hv_host *, const char *state_dir, const char *namespace_, const char *name, const struct vmi_spec *,

@@ -11,6 +11,7 @@
 
 #define VMI_CONFIG(F, T) \
   F (T, STR, _, backend, 0, "hypervisor instance for VMs that name none; absent: the only one there is", .pattern = "name") \
+  F (T, STR, _, image, 0, "instance that pulls container disks; absent: the only one there is", .pattern = "name") \
   F (T, STR, _, node, 0, "name of this node; absent: its host name", .umin = 1, .max = 63) \
   F (T, U32, _, retry_ms, 0, "a failed start is tried again after this long, then twice as long each time", .unit = "ms", \
      .def = "1000", .umin = 1, .max = 3600000) \
@@ -226,6 +227,7 @@ void vmi_store_free_claim (struct vmi_store_claim *);
 /* The hypervisor instance for a VM: named by the annotation, else the configuration, else the only one. The call's memory. */
 int vmi_backend_choose (struct vmi *, const char *annotation, const char **ret, struct hv_err *);
 int vmi_backend_list (struct vmi *, struct hv_strs *ret, struct hv_err *);
+int vmi_providers (struct vmi *, const char *iface, struct hv_strs *ret, struct hv_err *); /* instances; the call's memory */
 /* Brings v->seen up to date. A VM that is not defined is an answer; a backend that is not there is UNAVAILABLE. */
 int vmi_backend_observe (struct vmi_vm *, struct hv_err *);
 int vmi_backend_define (struct vmi_vm *, const struct hv_machine *, struct hv_err *);
@@ -235,7 +237,12 @@ int vmi_backend_undefine (struct vmi_vm *, struct hv_err *);                    
 int vmi_backend_simple (struct vmi_vm *, const char *verb, struct hv_err *);    /* pause, resume, stop */
 
 /* --- volumes.c [coro] --- */
-int vmi_volumes_prepare (struct vmi_vm *, const struct vmi_spec *, const struct vmi_volume_plan *, struct hv_err *);
+/* --- image.c [coro] --- */
+int vmi_image_pull (struct vmi_vm *, struct vmi_volume_plan *,
+                    struct hv_err *);                     /* fills in path and format; the VM depends on it */
+int vmi_image_release (struct vmi_vm *, struct hv_err *); /* the run depends on none any more */
+int vmi_volumes_prepare (struct vmi_vm *, const struct vmi_spec *, struct vmi_volume_plan *,
+                         struct hv_err *); /* fills in what it finds */
 int vmi_volumes_drop_overlays (struct vmi_vm *, struct hv_err *);
 /* Whether every claim of a spec has a file or a size. `sizes`: claims of the same manifest. */
 int vmi_volumes_check (struct vmi *, const struct vmi_volume_plan *, uint32_t count, const char *namespace_,
@@ -245,8 +252,8 @@ int vmi_volumes_exists (struct vmi *, const char *path, int *ret, struct hv_err 
 void vmi_volumes_sweep (struct vmi *); /* overlays of VMs that are not there any more */
 
 /* --- reconcile.c --- */
-void vmi_reconcile (struct vmi_vm *);     /* soon, in a coroutine of its own; any number of times */
-void vmi_reconcile_now (struct vmi_vm *); /* the same, not waiting for a retry's time */
+void vmi_reconcile (struct vmi_vm *);            /* soon, in a coroutine of its own; any number of times */
+void vmi_reconcile_now (struct vmi_vm *);        /* the same, not waiting for a retry's time */
 int vmi_halt (struct vmi_vm *, struct hv_err *); /* it stays stopped until somebody starts it; not saved yet */
 int vmi_wanted (const struct vmi_vm *);
 uint64_t vmi_grace_ms (struct vmi_vm *);

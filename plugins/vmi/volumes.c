@@ -194,12 +194,13 @@ check_whole (struct vmi *vmi, const char *path, struct hv_err *err)
   return r;
 }
 
+/* An image in the cache, and a disk that was made for a claim, are on record as raw: what a guest wrote does not count. */
 static int
 make_overlay (struct vmi_vm *v, const struct vmi_volume_plan *p, struct hv_err *err)
 {
   struct hv_host *h = v->vmi->host;
-  const struct vmi_store_claim *c = vmi_claim_find (v->vmi, v->namespace_, p->claim);
-  int made = c != NULL && c->made; /* the claim may be gone after the next line */
+  const struct vmi_store_claim *c = p->claim != NULL ? vmi_claim_find (v->vmi, v->namespace_, p->claim) : NULL;
+  int made = p->container != NULL || (c != NULL && c->made); /* the claim may be gone after the next line */
   struct hv_disk_overlay_args a = { 0 };
   struct hv_disk_info info;
   int r = run_job (v->vmi, job_parents, p->overlay, NULL, err);
@@ -214,14 +215,34 @@ make_overlay (struct vmi_vm *v, const struct vmi_volume_plan *p, struct hv_err *
 }
 
 static int
-prepare_one (struct vmi_vm *v, const struct vmi_volume_plan *p, struct hv_err *err)
+make_empty (struct vmi_vm *v, const struct vmi_volume_plan *p, struct hv_err *err)
+{
+  struct hv_disk_create_args a = { 0 };
+  struct hv_disk_info info;
+  int r = run_job (v->vmi, job_parents, p->path, NULL, err);
+  if (r < 0)
+    return r;
+  HV_SET (&a, path, p->path);
+  HV_SET (&a, virtual_size_bytes, p->create_bytes);
+  return hv_call_method (v->vmi->host, "disk-qcow2.create", hv_disk_create_args, &a, hv_disk_info, &info, err);
+}
+
+static int
+prepare_file (struct vmi_vm *v, const struct vmi_volume_plan *p, struct hv_err *err)
 {
   int exists = 0;
   int r = vmi_volumes_exists (v->vmi, p->path, &exists, err);
   if (r == 0 && !exists)
     r = create_missing (v, p, err);
-  if (r == 0 && p->format == HV_DISK_QCOW2)
-    r = check_whole (v->vmi, p->path, err);
+  return r == 0 && p->format == HV_DISK_QCOW2 ? check_whole (v->vmi, p->path, err) : r;
+}
+
+static int
+prepare_one (struct vmi_vm *v, struct vmi_volume_plan *p, struct hv_err *err)
+{
+  int r = p->source == VMI_SOURCE_CONTAINER ? vmi_image_pull (v, p, err)
+          : p->source == VMI_SOURCE_EMPTY   ? make_empty (v, p, err)
+                                            : prepare_file (v, p, err);
   if (r == 0 && p->overlay != NULL)
     r = make_overlay (v, p, err);
   return r < 0 ? hv_err_wrap (err, r, "volume '%s'", p->name) : 0;
@@ -229,7 +250,7 @@ prepare_one (struct vmi_vm *v, const struct vmi_volume_plan *p, struct hv_err *e
 
 /* The machine is known not to run: an overlay that is there is of an earlier run, and a run begins with a fresh one. */
 int
-vmi_volumes_prepare (struct vmi_vm *v, const struct vmi_spec *s, const struct vmi_volume_plan *plans, struct hv_err *err)
+vmi_volumes_prepare (struct vmi_vm *v, const struct vmi_spec *s, struct vmi_volume_plan *plans, struct hv_err *err)
 {
   int r = vmi_volumes_drop_overlays (v, err);
   for (uint32_t i = 0; i < s->volumes.count && r == 0; i++)
@@ -260,6 +281,8 @@ vmi_volumes_check (struct vmi *vmi, const struct vmi_volume_plan *plans, uint32_
                    const struct vmi_manifest *sizes, struct hv_err *err)
 {
   for (uint32_t i = 0; i < count; i++) {
+    if (plans[i].source == VMI_SOURCE_CONTAINER || plans[i].source == VMI_SOURCE_EMPTY)
+      continue; /* there when it starts */
     int exists = 0, r = vmi_volumes_exists (vmi, plans[i].path, &exists, err);
     if (r == 0 && !exists && plans[i].claim != NULL && !has_size (vmi, namespace_, plans[i].claim, sizes))
       r = hv_err_set (err, HV_E_NOT_FOUND,

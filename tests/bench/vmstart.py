@@ -13,7 +13,7 @@ class Vm:
         volume = daemon.state / "vmi/volumes/default/ubuntu-amd-sys-disk"
         volume.mkdir(parents=True)
         subprocess.run(["cp", "--sparse=always", str(guest / "disk.img"), str(volume / "disk.img")], check=True)
-        self.manifest = (TOP / "examples/ubuntu-amd.yaml").read_text()
+        self.manifest = (TOP / "examples/local-disk.yaml").read_text()
         self.rpc = daemon.rpc()
         self.rpc.subscribe(["*.lifecycle"])
         self.argv = None

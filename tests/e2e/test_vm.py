@@ -10,7 +10,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from hvkitd import TOP, Daemon, build_dir, until  # noqa: E402
 
-EXAMPLE = TOP / "examples/ubuntu-amd.yaml"
+EXAMPLE = TOP / "examples/local-disk.yaml"
 BOOT = "180s"
 
 
@@ -131,8 +131,8 @@ class Refused(unittest.TestCase):
 
     CASES = {
         "a field nobody knows": (lambda t: t.replace("        machine:\n", "        machinee:\n"), "machinee", "machine"),
-        "a container disk": (lambda t: t.replace("        ephemeral:\n          persistentVolumeClaim:\n            claimName: ubuntu-amd-sys-disk\n",
-                                                 "        containerDisk:\n          image: registry.local/x:1\n"), "containerDisk", "volumes[0]"),
+        "a volume that is not there": (lambda t: t.replace("        ephemeral:\n          persistentVolumeClaim:\n            claimName: ubuntu-amd-sys-disk\n",
+                                                           "        configMap:\n          name: x\n"), "configMap", "volumes[0]"),
         "the pod network": (lambda t: t.replace("          autoattachPodInterface: false\n", ""), "autoattachPodInterface", "network"),
         "another architecture": (lambda t: t.replace("kubernetes.io/arch: amd64", "kubernetes.io/arch: s390x"), "kubernetes.io/arch", "s390x"),
         "not YAML": (lambda t: "a: [1, 2\nb: 3\n", "line", ""),

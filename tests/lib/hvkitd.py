@@ -16,27 +16,15 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 
 from rpc import Rpc
+from waiting import until  # noqa: F401
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
 
 def build_dir():
     return pathlib.Path(os.environ.get("HVKIT_BUILD", TOP / "build/dev")).resolve()
-
-
-def until(what, fn, timeout=30, step=0.01):
-    """Polls fn until it is true; the one bounded wait of all tests."""
-    end = time.monotonic() + timeout
-    while True:
-        value = fn()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {timeout} s")
-        time.sleep(step)
 
 
 def links(directory):

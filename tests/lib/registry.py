@@ -2,24 +2,30 @@
 """A private registry (Debian's docker-registry) on loopback, container disks made from files, and pushing them, by plain HTTP.
 
     with Registry(tls=True, users={"alice": "s3cret"}) as r:
-        r.push("vms/tiny", "v1", [layer(["disk/disk.img", data])])
-        r.host, r.ca, r.docker_config()"""
+        r.push("vms/tiny", "v1", [layer([("disk/disk.img", data)])])
+        r.host, r.ca, r.docker_config()
+
+    registry.py DIR NAME:TAG FILE [--secure]        serves a container disk of FILE until it is ended; DIR/registry.json says where, and
+                                                    what container-disk has to be told. --secure: TLS, and a user with a password"""
 import base64
 import gzip
 import hashlib
 import io
 import json
+import os
 import pathlib
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tarfile
 import tempfile
 import urllib.error
 import urllib.request
 
-from hvkitd import until
+from waiting import until
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -102,7 +108,8 @@ class Registry:
     def __enter__(self):
         (self.dir / "config.yml").write_text(json.dumps(self.config()))
         with open(self.dir / "log", "wb") as log:
-            self.process = subprocess.Popen(["docker-registry", "serve", str(self.dir / "config.yml")], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(["docker-registry", "serve", str(self.dir / "config.yml")], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT}))
         until("the registry", self.answers, 30)
         return self
 
@@ -168,3 +175,24 @@ class Registry:
             osname, arch = platform.split("/")
             entries.append({"mediaType": MANIFEST, "digest": digest(text), "size": len(text), "platform": {"os": osname, "architecture": arch}})
         return self.push_manifest(name, tag, json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode(), INDEX)
+
+
+def main(where, image, path, secure):
+    name, tag = image.split(":")
+    with Registry(tls=secure, users={"hvkit": os.urandom(12).hex()} if secure else None) as r:
+        r.push(name, tag, [layer([("disk/" + os.path.basename(path), pathlib.Path(path).read_bytes())])])
+        where = pathlib.Path(where)
+        config = {"plain_http": [r.host]}
+        if secure:
+            (where / "ca.pem").write_text(r.ca)
+            (where / "config.json").write_text(r.docker_config())
+            os.chmod(where / "config.json", 0o600)
+            config = {"ca": str(where / "ca.pem"), "docker_config": str(where / "config.json")}
+        (where / "registry.json.new").write_text(json.dumps({"host": r.host, "config": config}))
+        os.rename(where / "registry.json.new", where / "registry.json")
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    main(*sys.argv[1:4], "--secure" in sys.argv[4:])

@@ -89,17 +89,6 @@ expect_accepted (const char *text)
 
 /* --- the reference VM --- */
 
-static void
-the_reference_vm_is_read_up_to_what_is_not_there_yet (void **state)
-{
-  (void) state;
-  expect_refused (
-      data ("vm.yaml"), HV_E_UNIMPLEMENTED,
-      "document 1, line 68: spec.template.spec.volumes[1].containerDisk: container disks from a registry are not available "
-      "yet; use hostDisk with a local file");
-  expect_refused (data ("vmi.yaml"), HV_E_UNIMPLEMENTED, "spec.volumes[1].containerDisk: container disks");
-}
-
 static const char disk_volume[] = "hostDisk:\n          path: /srv/ubuntu20.img\n          type: Disk";
 static const char container_volume[]
     = "containerDisk:\n          image: registry.example:5000/virtual-machine-image/ubuntu20:amd64\n          imagePullPolicy: "
@@ -113,12 +102,16 @@ reference (void)
 }
 
 static void
-without_them_it_is_accepted (void **state)
+the_reference_vm_is_accepted_but_for_its_network (void **state)
 {
   (void) state;
-  expect_refused (replace (data ("vm.yaml"), container_volume, disk_volume), HV_E_UNIMPLEMENTED,
+  expect_refused (data ("vm.yaml"), HV_E_UNIMPLEMENTED,
                   "spec.template.spec.domain.devices.autoattachPodInterface: the pod network");
   expect_accepted (reference ());
+  expect_accepted (replace (reference (), disk_volume, container_volume));
+  expect_accepted (
+      replace (reference (), disk_volume, "containerDisk:\n          image: r.example/a\n          path: /boot/a.img"));
+  expect_accepted (replace (reference (), disk_volume, "emptyDisk:\n          capacity: 1Gi"));
   expect_accepted (data ("example.yaml"));
   expect_accepted (data ("bootable.yaml"));
 }
@@ -243,6 +236,16 @@ bad_values_are_refused (void **state)
       "hostDisk.capacity: must be at least 1Mi" },
     { "type: Disk", "type: Disk\n        ephemeral: {persistentVolumeClaim: {claimName: x}}", HV_E_INVALID_ARGUMENT,
       "volumes[1]: give one of" },
+    { disk_volume, "containerDisk:\n          image: r.example/a\n          path: disk/a.img", HV_E_INVALID_ARGUMENT,
+      "volumes[1].containerDisk.path: an absolute path" },
+    { disk_volume, "containerDisk:\n          image: r.example/a\n          path: /disk/../etc/passwd", HV_E_INVALID_ARGUMENT,
+      "volumes[1].containerDisk.path: an absolute path" },
+    { disk_volume, "containerDisk:\n          image: r.example/a\n          imagePullPolicy: Sometimes", HV_E_INVALID_ARGUMENT,
+      "imagePullPolicy" },
+    { disk_volume, "containerDisk:\n          image: r.example/a\n          imagePullSecret: s", HV_E_INVALID_ARGUMENT,
+      "imagePullSecret" },
+    { disk_volume, "emptyDisk:\n          capacity: 1k", HV_E_INVALID_ARGUMENT,
+      "volumes[1].emptyDisk.capacity: must be at least 1Mi" },
     { "type: tablet", "type: mouse", HV_E_INVALID_ARGUMENT, "inputs[0].type" },
     { "    os: Linux\n", "    hvkit.io/other: x\n", HV_E_INVALID_ARGUMENT, "metadata.annotations.hvkit.io/other: not known" },
     { "    os: Linux\n", "    hvkit.io/volume-format.none: raw\n", HV_E_INVALID_ARGUMENT, "there is no volume of this name" },
@@ -418,8 +421,7 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_teardown (the_reference_vm_is_read_up_to_what_is_not_there_yet, teardown),
-    cmocka_unit_test_teardown (without_them_it_is_accepted, teardown),
+    cmocka_unit_test_teardown (the_reference_vm_is_accepted_but_for_its_network, teardown),
     cmocka_unit_test_teardown (an_interface_is_refused_by_name, teardown),
     cmocka_unit_test_teardown (every_unknown_field_is_refused_by_name_and_path, teardown),
     cmocka_unit_test_teardown (errors_have_their_line, teardown),
