@@ -7,17 +7,10 @@
 #include <hvkit/iface/disk.h>
 #include <string.h>
 
-#define DISK_CONFIG(F, T) F (T, STRS, _, directories, 0, "images are touched below these only; absent: anywhere", .max = 64)
-HV_RECORD_STRUCT (disk_qcow2_config, DISK_CONFIG);
 HV_RECORD_TABLE (disk_qcow2_config, DISK_CONFIG, "config of disk-qcow2");
 
-struct disk_qcow2 {
-  struct hv_host *host;
-  const struct disk_qcow2_config *config;
-};
-
-static int
-check_allowed (const struct disk_qcow2 *self, const char *path, struct hv_err *err)
+int
+hv_disk_qcow2_allowed (const struct disk_qcow2 *self, const char *path, struct hv_err *err)
 {
   return hv_file_check_below (path, &self->config->directories, err);
 }
@@ -100,7 +93,7 @@ open_image (struct disk_qcow2 *self, const struct hv_disk_ref *args, struct open
   int rc = refuse_trusted_raw (args, err);
   if (rc != 0)
     return rc;
-  rc = check_allowed (self, args->path, err);
+  rc = hv_disk_qcow2_allowed (self, args->path, err);
   if (rc == 0)
     rc = hv_offload (self->host, open_job, job, err);
   if (rc == HV_E_INVALID_ARGUMENT && hv_err_code (err) == rc)
@@ -123,6 +116,16 @@ handle_info (void *self, struct hv_call *call, const void *args, void *result, s
   return rc == 0 ? 0 : hv_err_wrap (err, rc, "disk '%s'", ref->path);
 }
 
+int
+hv_disk_qcow2_describe (struct disk_qcow2 *self, const char *path, void *ret_info, struct hv_err *err)
+{
+  const struct hv_disk_ref ref = { .path = path, .has = { .path = 1 } };
+  struct open_job job;
+  int rc = open_image (self, &ref, &job, err);
+  hv_qcow2_image_close (&job.image);
+  return rc == 0 ? fill_info (self->host, path, &job.image, ret_info, err) : rc;
+}
+
 /* --- create, overlay --- */
 
 struct make_job {
@@ -142,9 +145,9 @@ static int
 make (struct disk_qcow2 *self, struct make_job *job, void *result, struct hv_err *err)
 {
   job->err = err;
-  int rc = check_allowed (self, job->what.path, err);
+  int rc = hv_disk_qcow2_allowed (self, job->what.path, err);
   if (rc == 0 && job->what.backing != NULL)
-    rc = check_allowed (self, job->what.backing, err);
+    rc = hv_disk_qcow2_allowed (self, job->what.backing, err);
   if (rc == 0)
     rc = hv_offload (self->host, make_job, job, err);
   if (rc == 0)
@@ -297,7 +300,7 @@ handle_delete (void *self, struct hv_call *call, const void *args, void *result,
   struct delete_job job = { .ref = args, .err = err };
   int rc = refuse_trusted_raw (args, err);
   if (rc == 0)
-    rc = check_allowed (self, job.ref->path, err);
+    rc = hv_disk_qcow2_allowed (self, job.ref->path, err);
   if (rc == 0)
     rc = hv_offload (((struct disk_qcow2 *) self)->host, delete_job, &job, err);
   return rc == 0 ? 0 : hv_err_wrap (err, rc, "delete disk '%s'", job.ref->path);
@@ -321,15 +324,18 @@ const struct hv_plugin hv_disk_qcow2_plugin = {
   HV_PLUGIN_HEAD,
   .name = "disk-qcow2",
   .version = HV_VERSION,
-  .summary = "qcow2 images: info, create, overlay, check, delete",
+  .summary = "qcow2 images: info, create, overlay, convert, map, check, delete",
   .license = "LGPL-2.1-or-later",
   .provides = (const struct hv_iface *const[]){ &hv_iface_disk, NULL },
   .config = &disk_qcow2_config_record,
-  .methods = (const struct hv_method *const[]){ HV_IMPLEMENT (hv_disk_verb_info, handle_info),
-                                                HV_IMPLEMENT (hv_disk_verb_create, handle_create),
-                                                HV_IMPLEMENT (hv_disk_verb_overlay, handle_overlay),
-                                                HV_IMPLEMENT (hv_disk_verb_check, handle_check),
-                                                HV_IMPLEMENT (hv_disk_verb_delete, handle_delete), NULL },
+  .methods
+  = (const struct hv_method *const[]){ HV_IMPLEMENT (hv_disk_verb_info, handle_info),
+                                       HV_IMPLEMENT (hv_disk_verb_create, handle_create),
+                                       HV_IMPLEMENT (hv_disk_verb_overlay, handle_overlay),
+                                       HV_IMPLEMENT (hv_disk_verb_check, handle_check),
+                                       HV_IMPLEMENT (hv_disk_verb_delete, handle_delete),
+                                       HV_IMPLEMENT (hv_disk_verb_map, hv_disk_qcow2_map),
+                                       HV_IMPLEMENT (hv_disk_verb_convert, hv_disk_qcow2_convert), &hv_disk_qcow2_import, NULL },
   .start = start,
   .stop = free,
 };
