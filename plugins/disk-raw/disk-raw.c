@@ -7,17 +7,10 @@
 #include <hvkit/iface/disk.h>
 #include <string.h>
 
-#define DISK_CONFIG(F, T) F (T, STRS, _, directories, 0, "images are touched below these only; absent: anywhere", .max = 64)
-HV_RECORD_STRUCT (disk_raw_config, DISK_CONFIG);
 HV_RECORD_TABLE (disk_raw_config, DISK_CONFIG, "config of disk-raw");
 
-struct disk_raw {
-  struct hv_host *host;
-  const struct disk_raw_config *config;
-};
-
-static int
-check_allowed (const struct disk_raw *self, const char *path, struct hv_err *err)
+int
+hv_disk_raw_allowed (const struct disk_raw *self, const char *path, struct hv_err *err)
 {
   return hv_file_check_below (path, &self->config->directories, err);
 }
@@ -51,12 +44,18 @@ struct open_job {
   struct hv_err *err;
 };
 
+int
+hv_disk_raw_open (const char *path, int trusted_raw, int flags, int *ret_fd, struct stat *ret_stat, struct hv_err *err)
+{
+  int rc = hv_file_open (path, flags, ret_fd, ret_stat, err);
+  return rc != 0 || trusted_raw ? rc : refuse_other_format (*ret_fd, err);
+}
+
 static int
 open_job (void *arg)
 {
   struct open_job *job = arg;
-  int rc = hv_file_open (job->ref->path, O_RDONLY, &job->fd, &job->stat, job->err);
-  return rc != 0 || job->ref->trusted_raw ? rc : refuse_other_format (job->fd, job->err);
+  return hv_disk_raw_open (job->ref->path, job->ref->trusted_raw, O_RDONLY, &job->fd, &job->stat, job->err);
 }
 
 static int
@@ -65,8 +64,8 @@ size_of (const struct stat *st, uint64_t *ret, struct hv_err *err)
   return hv_round_up ((uint64_t) st->st_size, 512, ret) == 0 ? 0 : hv_err_set (err, HV_E_OUT_OF_RANGE, "too large");
 }
 
-static int
-fill_info (const char *path, const struct stat *st, struct hv_disk_info *info, struct hv_err *err)
+int
+hv_disk_raw_fill (const char *path, const struct stat *st, struct hv_disk_info *info, struct hv_err *err)
 {
   uint64_t size = 0;
   int rc = size_of (st, &size, err);
@@ -83,12 +82,12 @@ handle_info (void *self, struct hv_call *call, const void *args, void *result, s
 {
   (void) call;
   struct open_job job = { .ref = args, .fd = -1, .err = err };
-  int rc = check_allowed (self, job.ref->path, err);
+  int rc = hv_disk_raw_allowed (self, job.ref->path, err);
   if (rc == 0)
     rc = hv_offload (((struct disk_raw *) self)->host, open_job, &job, err);
   hv_fd_cleanup (&job.fd);
   if (rc == 0)
-    rc = fill_info (job.ref->path, &job.stat, result, err);
+    rc = hv_disk_raw_fill (job.ref->path, &job.stat, result, err);
   return rc == 0 ? 0 : hv_err_wrap (err, rc, "disk '%s'", job.ref->path);
 }
 
@@ -102,7 +101,7 @@ handle_check (void *self, struct hv_call *call, const void *args, void *result, 
       = { "the file's size is not a multiple of 512: the guest sees its last sector filled up with zeros" };
   struct hv_disk_check_result *r = result;
   struct open_job job = { .ref = args, .fd = -1, .err = err };
-  int rc = check_allowed (self, job.ref->path, err);
+  int rc = hv_disk_raw_allowed (self, job.ref->path, err);
   if (rc == 0)
     rc = hv_offload (((struct disk_raw *) self)->host, open_job, &job, err);
   hv_fd_cleanup (&job.fd);
@@ -165,11 +164,11 @@ handle_create (void *self, struct hv_call *call, const void *args, void *result,
     return hv_err_set (err, HV_E_UNIMPLEMENTED, "cluster_size_bytes: raw images have no clusters; qcow2 images do");
   if (a->virtual_size_bytes % 512 != 0)
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "virtual_size_bytes: not a multiple of 512");
-  int rc = check_allowed (self, a->path, err);
+  int rc = hv_disk_raw_allowed (self, a->path, err);
   if (rc == 0)
     rc = hv_offload (((struct disk_raw *) self)->host, create_job, &job, err);
   if (rc == 0)
-    rc = fill_info (a->path, &job.stat, result, err);
+    rc = hv_disk_raw_fill (a->path, &job.stat, result, err);
   return rc == 0 ? 0 : hv_err_wrap (err, rc, "create disk '%s'", a->path);
 }
 
@@ -191,7 +190,7 @@ handle_delete (void *self, struct hv_call *call, const void *args, void *result,
   (void) call;
   (void) result;
   struct open_job job = { .ref = args, .fd = -1, .err = err };
-  int rc = check_allowed (self, job.ref->path, err);
+  int rc = hv_disk_raw_allowed (self, job.ref->path, err);
   if (rc == 0)
     rc = hv_offload (((struct disk_raw *) self)->host, delete_job, &job, err);
   hv_fd_cleanup (&job.fd);
@@ -216,14 +215,17 @@ const struct hv_plugin hv_disk_raw_plugin = {
   HV_PLUGIN_HEAD,
   .name = "disk-raw",
   .version = HV_VERSION,
-  .summary = "raw images: info, create, check, delete",
+  .summary = "raw images: info, create, resize, convert, map, check, delete",
   .license = "LGPL-2.1-or-later",
   .provides = (const struct hv_iface *const[]){ &hv_iface_disk, NULL },
   .config = &disk_raw_config_record,
   .methods = (const struct hv_method *const[]){ HV_IMPLEMENT (hv_disk_verb_info, handle_info),
                                                 HV_IMPLEMENT (hv_disk_verb_create, handle_create),
                                                 HV_IMPLEMENT (hv_disk_verb_check, handle_check),
-                                                HV_IMPLEMENT (hv_disk_verb_delete, handle_delete), NULL },
+                                                HV_IMPLEMENT (hv_disk_verb_delete, handle_delete),
+                                                HV_IMPLEMENT (hv_disk_verb_map, hv_disk_raw_map),
+                                                HV_IMPLEMENT (hv_disk_verb_resize, hv_disk_raw_resize),
+                                                HV_IMPLEMENT (hv_disk_verb_convert, hv_disk_raw_convert), NULL },
   .start = start,
   .stop = free,
 };
