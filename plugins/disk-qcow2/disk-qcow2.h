@@ -5,7 +5,9 @@
 #include <hvkit/field.h>
 #include <hvkit/plugin.h>
 
-#define DISK_CONFIG(F, T) F (T, STRS, _, directories, 0, "images are touched below these only; absent: anywhere", .max = 64)
+#define DISK_CONFIG(F, T) \
+  F (T, STRS, _, directories, 0, "images are touched below these only; absent: anywhere", .max = 64) \
+  F (T, STR, _, qemu_img, HV_PATH, "program that changes images in place", .def = "/usr/bin/qemu-img", .max = 4096)
 HV_RECORD_STRUCT (disk_qcow2_config, DISK_CONFIG);
 
 struct disk_qcow2 {
@@ -20,5 +22,7 @@ int hv_disk_qcow2_allowed (const struct disk_qcow2 *, const char *path, struct h
 /* Of an image that was just made. [coro] */
 int hv_disk_qcow2_describe (struct disk_qcow2 *, const char *path, void *ret_info, struct hv_err *);
 int hv_disk_qcow2_map (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int hv_disk_qcow2_resize (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int hv_disk_qcow2_commit (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int hv_disk_qcow2_convert (void *, struct hv_call *, const void *, void *, struct hv_err *);
 #endif
