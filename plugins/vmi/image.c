@@ -44,8 +44,25 @@ policy_of (const struct vmi_container_disk *c)
                                                 : HV_PULL_IF_NOT_PRESENT;
 }
 
+static int
+note_checksum (struct vmi_run *run, uint32_t volume, uint32_t checksum)
+{
+  uint32_t i = 0;
+  while (i < run->checksum_count && run->checksums[i].volume != volume)
+    i++;
+  struct vmi_checksum *more = i == run->checksum_count ? realloc (run->checksums, (i + 1) * sizeof *more) : run->checksums;
+  if (more == NULL)
+    return HV_E_RESOURCE_EXHAUSTED;
+  run->checksums = more;
+  memset (&more[i], 0, sizeof more[i]);
+  HV_SET (&more[i], volume, volume);
+  HV_SET (&more[i], checksum, checksum);
+  run->checksum_count += i == run->checksum_count;
+  return 0;
+}
+
 int
-vmi_image_pull (struct vmi_vm *v, struct vmi_volume_plan *p, struct hv_err *err)
+vmi_image_pull (struct vmi_vm *v, struct vmi_volume_plan *p, uint32_t volume, struct hv_err *err)
 {
   struct hv_host *h = v->vmi->host;
   struct hv_image_pull_args a = { .policy = policy_of (p->container) };
@@ -71,7 +88,7 @@ vmi_image_pull (struct vmi_vm *v, struct vmi_volume_plan *p, struct hv_err *err)
   vmi_note (v, 0, "Pulled", "image '%s' for volume '%s': %s", p->container->image, p->name, image->digest);
   p->path = image->path;
   p->format = image->format;
-  return 0;
+  return HV_HAS (image, checksum) && note_checksum (&v->run, volume, image->checksum) < 0 ? vmi_no_memory (err) : 0;
 }
 
 /* Nobody is left to be told where the plugin is gone: its cache knows, and the next one of its name hears it when the VM runs

@@ -23,6 +23,9 @@ fill_run (const struct vmi_vm *v, struct vmi_document *d)
   HV_SET (&d->run, spec, vmi_bytes_bin (&run->spec));
   if (run->stop_ms != 0)
     HV_SET (&d->run, stop_ms, run->stop_ms);
+  d->run.checksums.items = run->checksums;
+  d->run.checksums.count = run->checksum_count;
+  d->run.has.checksums = run->checksum_count > 0;
 }
 
 static void
@@ -106,6 +109,12 @@ take_run (struct vmi_vm *v, const struct vmi_run_document *d)
   (void) snprintf (run->uid, sizeof run->uid, "%s", d->uid);
   for (uint32_t i = 0; i < d->transitions.count && i < room; i++)
     run->transitions[run->transition_count++] = d->transitions.items[i];
+  run->checksums = d->checksums.count > 0 ? malloc (d->checksums.count * sizeof *run->checksums) : NULL;
+  if (d->checksums.count > 0 && run->checksums == NULL)
+    return HV_E_RESOURCE_EXHAUSTED;
+  if (d->checksums.count > 0)
+    memcpy (run->checksums, d->checksums.items, d->checksums.count * sizeof *run->checksums);
+  run->checksum_count = d->checksums.count;
   return vmi_bytes_set (&run->template_, d->template) < 0 || vmi_bytes_set (&run->spec, d->spec) < 0 ? HV_E_RESOURCE_EXHAUSTED : 0;
 }
 

@@ -14,6 +14,7 @@ HV_RECORD_TABLE (vmi_machine_view, VMI_MACHINE_VIEW, "machine type");
 HV_RECORD_TABLE (vmi_memory_view, VMI_MEMORY_VIEW, "memory");
 HV_RECORD_TABLE (vmi_interface_view, VMI_INTERFACE_VIEW, "a network interface");
 HV_RECORD_TABLE (vmi_claim_info, VMI_CLAIM_INFO, "a claim");
+HV_RECORD_TABLE (vmi_container_view, VMI_CONTAINER_VIEW, "an image that a volume shows");
 HV_RECORD_TABLE (vmi_volume_status, VMI_VOLUME_STATUS, "a volume");
 HV_RECORD_TABLE (vmi_vmi_status, VMI_VMI_STATUS, "status of an instance");
 HV_RECORD_TABLE (vmi_extra, VMI_EXTRA, "beyond KubeVirt");
@@ -178,6 +179,16 @@ volume_of (const struct vmi_spec *s, const char *name)
   return NULL;
 }
 
+static void
+view_checksum (const struct vmi_vm *v, uint32_t volume, struct vmi_volume_status *out)
+{
+  for (uint32_t i = 0; i < v->run.checksum_count; i++)
+    if (v->run.checksums[i].volume == volume) {
+      out->has.containerDiskVolume = 1;
+      HV_SET (&out->containerDiskVolume, checksum, v->run.checksums[i].checksum);
+    }
+}
+
 static int
 view_volumes (struct vmi_vm *v, const struct vmi_spec *s, struct vmi_vmi_status *to, struct hv_err *err)
 {
@@ -193,6 +204,8 @@ view_volumes (struct vmi_vm *v, const struct vmi_spec *s, struct vmi_vmi_status 
     const struct vmi_volume *volume = volume_of (s, s->domain.devices.disks.items[i].name);
     HV_SET (out, name, s->domain.devices.disks.items[i].name);
     HV_SET (out, target, targets[i]);
+    if (volume != NULL && HV_HAS (volume, containerDisk))
+      view_checksum (v, (uint32_t) (volume - s->volumes.items), out);
     if (volume != NULL && (HV_HAS (volume, persistentVolumeClaim) || HV_HAS (volume, ephemeral)))
       view_claim_info (v,
                        HV_HAS (volume, ephemeral) ? volume->ephemeral.persistentVolumeClaim.claimName

@@ -62,7 +62,10 @@ HV_RECORD_STRUCT (vmi_interface_view, VMI_INTERFACE_VIEW);
   F (T, REC, vmi_storage_list, requests, 0, "what was asked for") \
   F (T, ENUM, vmi_volume_mode, volumeMode, 0, "Filesystem")
 HV_RECORD_STRUCT (vmi_claim_info, VMI_CLAIM_INFO);
+#define VMI_CONTAINER_VIEW(F, T) F (T, U32, _, checksum, HV_REQUIRED, "CRC-32 of the image")
+HV_RECORD_STRUCT (vmi_container_view, VMI_CONTAINER_VIEW);
 #define VMI_VOLUME_STATUS(F, T) \
+  F (T, REC, vmi_container_view, containerDiskVolume, 0, "its image, as it was pulled") \
   F (T, STR, _, name, HV_REQUIRED, "volume") \
   F (T, STR, _, target, HV_REQUIRED, "name of its disk: vda, sda …") \
   F (T, REC, vmi_claim_info, persistentVolumeClaimInfo, 0, "its claim")

@@ -7,6 +7,7 @@ const char *const vmi_phase_words[] = { "Pending", "Scheduling", "Scheduled", "R
 const char *const vmi_request_words[] = { "none", "start", "stop", "restart", NULL };
 
 HV_RECORD_TABLE (vmi_transition, VMI_TRANSITION, "a phase and when it began");
+HV_RECORD_TABLE (vmi_checksum, VMI_CHECKSUM, "an image that was pulled");
 HV_RECORD_TABLE (vmi_run_document, VMI_RUN_DOCUMENT, "an instance");
 HV_RECORD_TABLE (vmi_document, VMI_DOCUMENT, "a VM");
 HV_RECORD_TABLE (vmi_claim_document, VMI_CLAIM_DOCUMENT, "a claim");
@@ -139,6 +140,7 @@ vmi_run_clear (struct vmi_run *run)
 {
   vmi_bytes_clear (&run->template_);
   vmi_bytes_clear (&run->spec);
+  free (run->checksums);
   *run = (struct vmi_run){ .exists = 0 };
 }
 

@@ -53,6 +53,10 @@ extern const char *const vmi_condition_words[];
   F (T, ENUM, vmi_phase, phase, HV_REQUIRED, "phase") \
   F (T, U64, _, at_ms, HV_REQUIRED, "entered at, ms since 1970", .unit = "ms")
 HV_RECORD_STRUCT (vmi_transition, VMI_TRANSITION);
+#define VMI_CHECKSUM(F, T) \
+  F (T, U32, _, volume, HV_REQUIRED, "its place in the spec") \
+  F (T, U32, _, checksum, HV_REQUIRED, "CRC-32 of the image that it shows")
+HV_RECORD_STRUCT (vmi_checksum, VMI_CHECKSUM);
 #define VMI_RUN_DOCUMENT(F, T) \
   F (T, STR, _, uid, HV_REQUIRED, "of the instance", .pattern = "uuid") \
   F (T, U64, _, created_ms, HV_REQUIRED, "ms since 1970", .unit = "ms") \
@@ -60,7 +64,8 @@ HV_RECORD_STRUCT (vmi_transition, VMI_TRANSITION);
   F (T, RECS, vmi_transition, transitions, HV_REQUIRED, "phases so far", .max = 16) \
   F (T, ANY, _, template, HV_REQUIRED, "template it was made from") \
   F (T, ANY, _, spec, HV_REQUIRED, "its spec, with defaults") \
-  F (T, U64, _, stop_ms, 0, "asked to shut down at, ms since 1970", .unit = "ms")
+  F (T, U64, _, stop_ms, 0, "asked to shut down at, ms since 1970", .unit = "ms") \
+  F (T, RECS, vmi_checksum, checksums, 0, "of its container disks", .max = 64)
 HV_RECORD_STRUCT (vmi_run_document, VMI_RUN_DOCUMENT);
 #define VMI_DOCUMENT(F, T) \
   F (T, ENUM, vmi_kind, kind, HV_REQUIRED, "VirtualMachine, or an instance on its own") \
@@ -98,6 +103,8 @@ struct vmi_run {
   char uid[VMI_UUID_TEXT];
   uint64_t created_ms, stop_ms;
   struct vmi_transition transitions[8];
+  struct vmi_checksum *checksums; /* of container disks that were pulled for it */
+  uint32_t checksum_count;
   struct vmi_bytes template_, spec;
 };
 
@@ -238,7 +245,7 @@ int vmi_backend_simple (struct vmi_vm *, const char *verb, struct hv_err *);    
 
 /* --- volumes.c [coro] --- */
 /* --- image.c [coro] --- */
-int vmi_image_pull (struct vmi_vm *, struct vmi_volume_plan *,
+int vmi_image_pull (struct vmi_vm *, struct vmi_volume_plan *, uint32_t volume,
                     struct hv_err *);                     /* fills in path and format; the VM depends on it */
 int vmi_image_release (struct vmi_vm *, struct hv_err *); /* the run depends on none any more */
 int vmi_volumes_prepare (struct vmi_vm *, const struct vmi_spec *, struct vmi_volume_plan *,

@@ -238,9 +238,9 @@ prepare_file (struct vmi_vm *v, const struct vmi_volume_plan *p, struct hv_err *
 }
 
 static int
-prepare_one (struct vmi_vm *v, struct vmi_volume_plan *p, struct hv_err *err)
+prepare_one (struct vmi_vm *v, struct vmi_volume_plan *p, uint32_t i, struct hv_err *err)
 {
-  int r = p->source == VMI_SOURCE_CONTAINER ? vmi_image_pull (v, p, err)
+  int r = p->source == VMI_SOURCE_CONTAINER ? vmi_image_pull (v, p, i, err)
           : p->source == VMI_SOURCE_EMPTY   ? make_empty (v, p, err)
                                             : prepare_file (v, p, err);
   if (r == 0 && p->overlay != NULL)
@@ -254,7 +254,7 @@ vmi_volumes_prepare (struct vmi_vm *v, const struct vmi_spec *s, struct vmi_volu
 {
   int r = vmi_volumes_drop_overlays (v, err);
   for (uint32_t i = 0; i < s->volumes.count && r == 0; i++)
-    r = prepare_one (v, &plans[i], err);
+    r = prepare_one (v, &plans[i], i, err);
   return r;
 }
 

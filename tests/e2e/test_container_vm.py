@@ -49,6 +49,11 @@ class ContainerVm(unittest.TestCase):
     def image(self):
         return self.json("image", "get", f"{self.registry.host}/{IMAGE}:amd64")
 
+    def checksum(self):
+        volumes = {v["name"]: v for v in self.json("get", "vmi", "ubuntu-amd")["items"][0]["status"]["volumeStatus"]}
+        self.assertEqual({n: v["target"] for n, v in volumes.items()}, {"rootdisk": "vda", "containerdisk": "sda"})
+        return volumes["containerdisk"]["containerDiskVolume"]["checksum"]
+
     def test_life(self):
         host = self.push()
         self.hvkit("apply", "-f", "-", input=self.text)
@@ -57,6 +62,8 @@ class ContainerVm(unittest.TestCase):
         image = self.image()
         self.assertEqual(image["used_by"], ["vmi default/ubuntu-amd"])
         self.assertIn("Pulled", self.hvkit("describe", "vmi", "ubuntu-amd"))
+        with self.subTest("the status is the reference's"):
+            self.assertEqual(self.checksum(), image["checksum"])
         with self.subTest("the machine's disks are the pair"):
             disks = self.json("qmp", "block_info", "--vm", "default_ubuntu-amd")["items"]
             by_name = {i["disk"]: i for i in disks}
@@ -75,6 +82,7 @@ class ContainerVm(unittest.TestCase):
             until("the VM", lambda: self.json("get", "vmi", "ubuntu-amd")["items"][0]["status"]["phase"] == "Running", 60)
             self.assertEqual(self.d.machines(), before)
             self.assertEqual(self.image()["used_by"], ["vmi default/ubuntu-amd"])
+            self.assertEqual(self.checksum(), image["checksum"])
         with self.subTest("the registry may be away when it is not asked"):
             self.registry.process.kill()
             self.registry.process.wait()
