@@ -48,7 +48,6 @@ let_go_run (void *self, void *arg)
   if (qmp_record_save (vm, err) < 0)
     hv_log (vm->qmp->host, HV_LOG_WARNING, "%s", hv_err_message (err));
   vm->letting_go = 0;
-  hv_step (vm->qmp->host, "shutdown.recorded");
   qmp_control_post (vm, "quit");
 }
 
