@@ -2,10 +2,10 @@
 /* resize, commit: an image changed in place, by qemu-img. What may go wrong is looked at before. */
 #include "disk-qcow2.h"
 #include "image.h"
-#include "tool.h"
 #include <errno.h>
 #include <hvkit/file.h>
 #include <hvkit/iface/disk.h>
+#include <hvkit/tool.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,8 +97,8 @@ resize (struct disk_qcow2 *d, struct hv_call *call, const struct hv_disk_resize_
   args[n++] = "json:{\"driver\":\"qcow2\",\"file\":{\"driver\":\"file\",\"filename\":\"/proc/self/fd/3\"},\"backing\":null}";
   args[n++] = size;
   const int32_t fds[] = { j->fd };
-  const struct hv_tool t = { d->host, call, d->config->qemu_img, "resize", args, fds, 1 };
-  int r = hv_tool_run (&t, err);
+  const struct hv_tool t = { d->host, call, d->config->qemu_img, args, fds, 1, NULL };
+  int r = hv_tool_run (&t, NULL, err);
   return r == 0 ? hv_offload (d->host, sync_job, j, err) : r;
 }
 
@@ -156,8 +156,8 @@ commit (struct disk_qcow2 *d, struct hv_call *call, const struct hv_disk_commit_
                    "\"backing\":{\"driver\":\"%s\",\"file\":{\"driver\":\"file\",\"filename\":\"/proc/self/fd/4\"}%s}}",
                    base->is_qcow2 ? "qcow2" : "raw", base->is_qcow2 ? ",\"backing\":null" : "");
   const int32_t fds[] = { top->fd, base->fd };
-  const struct hv_tool t = { d->host, call, d->config->qemu_img, "commit", args, fds, 2 };
-  int r = hv_tool_run (&t, err);
+  const struct hv_tool t = { d->host, call, d->config->qemu_img, args, fds, 2, "commit" };
+  int r = hv_tool_run (&t, NULL, err);
   if (r == 0)
     r = hv_offload (d->host, sync_job, base, err);
   return r == 0 ? hv_offload (d->host, sync_job, top, err) : r;
