@@ -316,7 +316,6 @@ lv_daemon_leave (struct lv_daemon *d)
   struct lv *lv = d->lv;
   if (d == lv->daemons[0] || d->leaving || d->starting || d->wanted > 0 || daemon_vms (d, 0) > 0)
     return;
-  HV_CLEAN (lv_daemon) struct lv_daemon *held = lv_daemon_ref (d);
   end_process (d, 1, "it is being ended: no machine is left in its network namespace");
   daemon_remove (d);
   lv->host->api->cond_wake (lv->host, lv->changed);

@@ -224,7 +224,7 @@ void lv_daemons_start (struct lv *); /* those of namespaces, in coroutines of th
 /* Which has to have a machine, ready: started where it is not there yet. It stays until lv_daemon_done. [coro] */
 int lv_daemon_for (struct lv *, const struct hv_machine *, struct lv_daemon **ret, struct hv_err *);
 void lv_daemon_done (struct lv_daemon *); /* [coro] NULL is fine */
-/* In a namespace, and no VM is left there: it is ended. [coro] */
+/* In a namespace, and no VM is left there: it is ended. The caller has a reference. [coro] */
 void lv_daemon_leave (struct lv_daemon *);
 void lv_daemons_free (struct lv *);
 int lv_any_connected (const struct lv *);
