@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* apply: everything in the file is checked before anything is changed; then each object is stored, claims first. The answer
+/* apply: everything in the file is checked before anything is changed; then each object is stored, machines last. The answer
  * comes when intent is durable. What it takes to get there is the reconciler's work, and begins at once. */
-#include "quantity.h"
 #include "verbs.h"
-#include <stdio.h>
 #include <string.h>
 
 const char *const vmi_result_words[] = { "created", "configured", "unchanged", "deleted", "not found", NULL };
@@ -12,46 +10,6 @@ HV_RECORD_TABLE (vmi_outcome, VMI_OUTCOME, "what came of an object");
 HV_RECORD_TABLE (vmi_outcomes, VMI_OUTCOMES, "what came of the objects");
 
 /* --- checks --- */
-
-static int
-fail_at (struct hv_err *err, int code, const char *path, const char *why)
-{
-  hv_err_set (err, code, "%s: %s", path, why);
-  hv_err_data (err, "path", path);
-  return code;
-}
-
-static int
-check_claim (struct vmi *vmi, const struct vmi_object *o, uint64_t *ret_bytes, struct hv_err *err)
-{
-  static const char size[] = "spec.resources.requests.storage";
-  static const char *const modes[] = { "ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod" };
-  const struct vmi_claim_spec *s = &o->claim.spec;
-  const struct vmi_store_claim *c = vmi_claim_find (vmi, o->namespace_, o->name);
-  uint64_t bytes = 0;
-  if (HV_HAS (s, volumeMode) && s->volumeMode != VMI_VOLUME_MODE_FILESYSTEM)
-    return fail_at (err, HV_E_UNIMPLEMENTED, "spec.volumeMode", "only Filesystem: a claim is a file");
-  for (uint32_t i = 0; i < s->accessModes.count; i++) {
-    size_t k = 0;
-    while (k < 4 && strcmp (modes[k], s->accessModes.items[i]) != 0)
-      k++;
-    if (k == 4)
-      return fail_at (err, HV_E_INVALID_ARGUMENT, "spec.accessModes",
-                      "ReadWriteOnce, ReadOnlyMany, ReadWriteMany or ReadWriteOncePod");
-  }
-  int r = vmi_quantity (s->resources.requests.storage, &bytes, err);
-  if (r < 0) {
-    hv_err_data (err, "path", size);
-    return hv_err_wrap (err, r, "%s", size);
-  }
-  bytes = vmi_claim_bytes (bytes);
-  if (bytes == 0 || bytes > UINT64_C (70368744177664))
-    return fail_at (err, HV_E_INVALID_ARGUMENT, size, "a disk has 1Mi to 64Ti");
-  if (c != NULL && c->bytes != bytes)
-    return fail_at (err, HV_E_UNIMPLEMENTED, size, "the size of a claim cannot be changed yet");
-  *ret_bytes = bytes;
-  return 0;
-}
 
 static int
 check_existing (struct vmi *vmi, const struct vmi_object *o, struct hv_err *err)
@@ -68,6 +26,33 @@ check_existing (struct vmi *vmi, const struct vmi_object *o, struct hv_err *err)
 }
 
 static int
+is_there (struct vmi *vmi, const struct vmi_manifest *m, const char *namespace_, const struct vmi_reference *ref)
+{
+  for (uint32_t i = 0; i < m->count; i++)
+    if (m->objects[i].kind == ref->kind && strcmp (m->objects[i].name, ref->name) == 0
+        && strcmp (m->objects[i].namespace_, namespace_) == 0)
+      return 1;
+  return vmi_item_find (vmi, ref->kind, namespace_, ref->name) != NULL;
+}
+
+static int
+check_references (struct vmi *vmi, const struct vmi_object *o, const struct vmi_manifest *m, struct hv_err *err)
+{
+  struct vmi_reference *refs;
+  uint32_t n = 0;
+  int r = vmi_spec_references (vmi->host, &o->vm.spec.template.spec, &refs, &n, err);
+  for (uint32_t i = 0; i < n && r == 0; i++) {
+    if (refs[i].optional || is_there (vmi, m, o->namespace_, &refs[i]))
+      continue;
+    char *path = hv_printf (vmi->host, "%s.%s", vmi_object_prefix (o), refs[i].path);
+    r = hv_err_set (err, HV_E_NOT_FOUND, "%s: there is no %s '%s/%s': add it to the file, or apply it before", path,
+                    vmi_kind_words[refs[i].kind], o->namespace_, refs[i].name);
+    hv_err_data (err, "path", path);
+  }
+  return r;
+}
+
+static int
 check_vm (struct vmi *vmi, const struct vmi_object *o, const struct vmi_manifest *m, struct hv_err *err)
 {
   const struct vmi_spec *s = &o->vm.spec.template.spec;
@@ -81,6 +66,8 @@ check_vm (struct vmi *vmi, const struct vmi_object *o, const struct vmi_manifest
     r = vmi_spec_volumes (vmi->host, vmi->state_dir, o->namespace_, o->name, s, annotations, &plans, err);
   if (r == 0)
     r = vmi_volumes_check (vmi, plans, s->volumes.count, o->namespace_, m, err);
+  if (r == 0)
+    r = check_references (vmi, o, m, err);
   return r < 0 ? r : vmi_backend_choose (vmi, vmi_map_get (annotations, VMI_ANNOTATION_BACKEND), &backend, err);
 }
 
@@ -91,75 +78,11 @@ check_all (struct vmi *vmi, const struct vmi_manifest *m, struct hv_err *err)
   for (uint32_t i = 0; i < m->count && r == 0; i++) {
     const struct vmi_object *o = &m->objects[i];
     uint64_t bytes;
-    r = o->kind == VMI_KIND_CLAIM ? check_claim (vmi, o, &bytes, err) : check_vm (vmi, o, m, err);
+    r = vmi_object_is_machine (o) ? check_vm (vmi, o, m, err) : vmi_item_check (vmi, o, &bytes, err);
     if (r < 0)
       return hv_err_wrap (err, vmi_manifest_place (m, o, r, err), "manifest");
   }
   return r;
-}
-
-/* --- claims --- */
-
-HV_CLEAN_DEFINE (claim, struct vmi_store_claim, vmi_store_free_claim)
-
-static struct vmi_store_claim *
-new_claim (struct vmi *vmi, const struct vmi_object *o, uint64_t bytes, struct hv_err *err)
-{
-  HV_CLEAN (claim) struct vmi_store_claim *c = calloc (1, sizeof *c);
-  char *key = hv_printf (vmi->host, "pvc_%s_%s", o->namespace_, o->name);
-  if (c == NULL || key == NULL || vmi_text_set (&c->namespace_, o->namespace_) < 0 || vmi_text_set (&c->name, o->name) < 0
-      || vmi_text_set (&c->key, key) < 0) {
-    (void) vmi_no_memory (err);
-    return NULL;
-  }
-  if (vmi_uuid_random (c->uid, err) < 0)
-    return NULL;
-  c->created_ms = vmi_wall_ms ();
-  c->bytes = bytes;
-  return HV_STEAL (c);
-}
-
-/* A file that is there already is somebody's; one that is not will be made by us, for this claim. */
-static int
-create_claim (struct vmi *vmi, const struct vmi_object *o, uint64_t bytes, struct hv_bin object, struct hv_err *err)
-{
-  char *path = vmi_claim_path (vmi->host, vmi->state_dir, o->namespace_, o->name);
-  HV_CLEAN (claim) struct vmi_store_claim *c = new_claim (vmi, o, bytes, err);
-  int exists = 0;
-  if (c == NULL)
-    return HV_E_RESOURCE_EXHAUSTED;
-  int r = path != NULL ? vmi_volumes_exists (vmi, path, &exists, err) : vmi_no_memory (err);
-  if (r == 0 && vmi_bytes_set (&c->object, object) < 0)
-    r = vmi_no_memory (err);
-  c->made = !exists;
-  if (r == 0)
-    r = vmi_store_save_claim (vmi, c, err);
-  if (r == 0)
-    c = NULL; /* the list has it */
-  return r;
-}
-
-static int
-apply_claim (struct vmi *vmi, const struct vmi_object *o, int dry_run, uint32_t *ret, struct hv_err *err)
-{
-  struct hv_host *h = vmi->host;
-  struct vmi_store_claim *c = vmi_claim_find (vmi, o->namespace_, o->name);
-  uint64_t bytes = 0;
-  struct hv_bin object;
-  int r = check_claim (vmi, o, &bytes, err);
-  if (r == 0)
-    r = h->api->encode (h, &vmi_claim_object_record, &o->claim, &object, err);
-  if (r < 0)
-    return r;
-  int same = c != NULL && c->object.size == object.size && memcmp (c->object.data, object.data, object.size) == 0;
-  *ret = c == NULL ? VMI_CREATED : same ? VMI_UNCHANGED : VMI_CONFIGURED;
-  if (dry_run || same)
-    return 0;
-  if (c == NULL)
-    return create_claim (vmi, o, bytes, object, err);
-  if (vmi_bytes_set (&c->object, object) < 0)
-    return vmi_no_memory (err);
-  return vmi_store_save_claim (vmi, c, err);
 }
 
 /* --- VMs --- */
@@ -267,7 +190,7 @@ static int
 apply_one (struct vmi *vmi, const struct vmi_object *o, int dry_run, struct vmi_outcome *out, struct hv_err *err)
 {
   uint32_t result = VMI_UNCHANGED;
-  int r = o->kind == VMI_KIND_CLAIM ? apply_claim (vmi, o, dry_run, &result, err) : apply_vm (vmi, o, dry_run, &result, err);
+  int r = vmi_object_is_machine (o) ? apply_vm (vmi, o, dry_run, &result, err) : vmi_item_apply (vmi, o, dry_run, &result, err);
   if (r < 0)
     return hv_err_wrap (err, r, "%s '%s/%s'", vmi_kind_words[o->kind], o->namespace_, o->name);
   HV_SET (out, object, hv_printf (vmi->host, "%s/%s", vmi_resource_words[o->kind], o->name));
@@ -278,14 +201,14 @@ apply_one (struct vmi *vmi, const struct vmi_object *o, int dry_run, struct vmi_
   return 0;
 }
 
-/* Claims first: the VMs beside them need their sizes. */
+/* Machines last: they need what is beside them. */
 static int
 apply_all (struct vmi *vmi, const struct vmi_manifest *m, int dry_run, struct vmi_outcomes *ret, struct hv_err *err)
 {
   int r = check_all (vmi, m, err);
-  for (int claims = 1; claims >= 0; claims--)
+  for (int machines = 0; machines <= 1; machines++)
     for (uint32_t i = 0; i < m->count && r == 0; i++)
-      if ((m->objects[i].kind == VMI_KIND_CLAIM) == claims)
+      if (vmi_object_is_machine (&m->objects[i]) == machines)
         r = apply_one (vmi, &m->objects[i], dry_run, &ret->items.items[i], err);
   return r;
 }

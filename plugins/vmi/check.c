@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What this node cannot do is refused with the path of the field, never left out. */
-#include "quantity.h"
-#include "spec.h"
-#include <hvkit/file.h>
+#include "check.h"
 #include <stdio.h>
 #include <string.h>
 
-struct check {
-  const struct vmi_spec *spec;
-  const char *prefix;
-  const struct hv_map *annotations;
-  const struct vmi_node *node;
-  struct hv_err *err;
-};
-
-/* "<prefix>.<path>: why", and data.path. */
-HV_PRINTF (4, 5)
-static int
-refuse (const struct check *c, int code, const char *why, const char *fmt, ...)
+int
+vmi_check_refuse (const struct vmi_check *c, int code, const char *why, const char *fmt, ...)
 {
   char path[256];
   va_list ap;
@@ -30,9 +18,8 @@ refuse (const struct check *c, int code, const char *why, const char *fmt, ...)
   return code;
 }
 
-/* The same around an error that is set already. */
-static int
-wrap (const struct check *c, int code, const char *path)
+int
+vmi_check_wrap (const struct vmi_check *c, int code, const char *path)
 {
   char text[256];
   (void) snprintf (text, sizeof text, "%s.%s", c->prefix, path);
@@ -44,7 +31,7 @@ wrap (const struct check *c, int code, const char *path)
 /* --- the node --- */
 
 static int
-check_selector (const struct check *c)
+check_selector (const struct vmi_check *c)
 {
   const struct {
     const char *key, *value;
@@ -62,24 +49,25 @@ check_selector (const struct check *c)
     (void) snprintf (why, sizeof why,
                      have != NULL ? "wants '%.60s', this node has '%.60s'" : "wants '%.60s', this node has no such label", p->value,
                      have != NULL ? have : "");
-    return refuse (c, HV_E_FAILED_PRECONDITION, why, "nodeSelector.%s", p->key);
+    return vmi_check_refuse (c, HV_E_FAILED_PRECONDITION, why, "nodeSelector.%s", p->key);
   }
   return 0;
 }
 
 static int
-check_node (const struct check *c)
+check_node (const struct vmi_check *c)
 {
   const struct vmi_spec *s = c->spec;
   char why[128];
   (void) snprintf (why, sizeof why, "'%.16s': this node runs %.16s", HV_HAS (s, architecture) ? s->architecture : "",
                    c->node->arch);
   if (HV_HAS (s, architecture) && strcmp (s->architecture, c->node->arch) != 0)
-    return refuse (c, HV_E_FAILED_PRECONDITION, why, "architecture");
+    return vmi_check_refuse (c, HV_E_FAILED_PRECONDITION, why, "architecture");
   if (HV_HAS (s, evictionStrategy) && s->evictionStrategy != VMI_EVICTION_NONE)
-    return refuse (c, HV_E_UNIMPLEMENTED, "only None: this is one node, there is nowhere to move the VM to", "evictionStrategy");
+    return vmi_check_refuse (c, HV_E_UNIMPLEMENTED, "only None: this is one node, there is nowhere to move the VM to",
+                             "evictionStrategy");
   if (s->terminationGracePeriodSeconds < 0)
-    return refuse (c, HV_E_INVALID_ARGUMENT, "must not be negative", "terminationGracePeriodSeconds");
+    return vmi_check_refuse (c, HV_E_INVALID_ARGUMENT, "must not be negative", "terminationGracePeriodSeconds");
   return check_selector (c);
 }
 
@@ -88,55 +76,55 @@ check_node (const struct check *c)
 #define NETWORK_HINT "not available yet; leave networks and interfaces out and set domain.devices.autoattachPodInterface to false"
 
 static int
-check_networks (const struct check *c)
+check_networks (const struct vmi_check *c)
 {
   const struct vmi_devices *d = &c->spec->domain.devices;
   if (d->interfaces.count > 0)
-    return refuse (c, HV_E_UNIMPLEMENTED, "network interfaces are " NETWORK_HINT, "domain.devices.interfaces[0].%s",
-                   HV_HAS (&d->interfaces.items[0], bridge) ? "bridge" : "name");
+    return vmi_check_refuse (c, HV_E_UNIMPLEMENTED, "network interfaces are " NETWORK_HINT, "domain.devices.interfaces[0].%s",
+                             HV_HAS (&d->interfaces.items[0], bridge) ? "bridge" : "name");
   if (c->spec->networks.count > 0)
-    return refuse (c, HV_E_UNIMPLEMENTED, "networks are " NETWORK_HINT, "networks[0].%s",
-                   HV_HAS (&c->spec->networks.items[0], pod) ? "pod" : "name");
+    return vmi_check_refuse (c, HV_E_UNIMPLEMENTED, "networks are " NETWORK_HINT, "networks[0].%s",
+                             HV_HAS (&c->spec->networks.items[0], pod) ? "pod" : "name");
   if (!HV_HAS (d, autoattachPodInterface) || d->autoattachPodInterface)
-    return refuse (c, HV_E_UNIMPLEMENTED,
-                   "the pod network, which a VM without networks gets, is not available yet; set this to false",
-                   "domain.devices.autoattachPodInterface");
+    return vmi_check_refuse (c, HV_E_UNIMPLEMENTED,
+                             "the pod network, which a VM without networks gets, is not available yet; set this to false",
+                             "domain.devices.autoattachPodInterface");
   return 0;
 }
 
 /* --- the machine --- */
 
-static int
-check_quantity (const struct check *c, int has, const char *text, const char *path)
+int
+vmi_check_quantity (const struct vmi_check *c, int has, const char *text, const char *path)
 {
   uint64_t v;
   int r = has ? vmi_quantity (text, &v, c->err) : 0;
-  return r < 0 ? wrap (c, r, path) : 0;
+  return r < 0 ? vmi_check_wrap (c, r, path) : 0;
 }
 
 static int
-check_resources (const struct check *c)
+check_resources (const struct vmi_check *c)
 {
   const struct vmi_resource_list *l = &c->spec->domain.resources.limits, *q = &c->spec->domain.resources.requests;
   const struct vmi_memory *m = &c->spec->domain.memory;
   uint64_t limit = 0, request = 0;
-  int r = check_quantity (c, l->has.cpu, l->cpu, "domain.resources.limits.cpu");
+  int r = vmi_check_quantity (c, l->has.cpu, l->cpu, "domain.resources.limits.cpu");
   if (r == 0)
-    r = check_quantity (c, l->has.memory, l->memory, "domain.resources.limits.memory");
+    r = vmi_check_quantity (c, l->has.memory, l->memory, "domain.resources.limits.memory");
   if (r == 0)
-    r = check_quantity (c, q->has.cpu, q->cpu, "domain.resources.requests.cpu");
+    r = vmi_check_quantity (c, q->has.cpu, q->cpu, "domain.resources.requests.cpu");
   if (r == 0)
-    r = check_quantity (c, q->has.memory, q->memory, "domain.resources.requests.memory");
+    r = vmi_check_quantity (c, q->has.memory, q->memory, "domain.resources.requests.memory");
   if (r == 0)
-    r = check_quantity (c, m->has.guest, m->guest, "domain.memory.guest");
+    r = vmi_check_quantity (c, m->has.guest, m->guest, "domain.memory.guest");
   if (r < 0)
     return r;
   if (l->has.cpu && q->has.cpu && vmi_quantity_milli (l->cpu, &limit, NULL) == 0 && vmi_quantity_milli (q->cpu, &request, NULL) == 0
       && request > limit)
-    return refuse (c, HV_E_INVALID_ARGUMENT, "more than the limit", "domain.resources.requests.cpu");
+    return vmi_check_refuse (c, HV_E_INVALID_ARGUMENT, "more than the limit", "domain.resources.requests.cpu");
   if (l->has.memory && q->has.memory && vmi_quantity (l->memory, &limit, NULL) == 0 && vmi_quantity (q->memory, &request, NULL) == 0
       && request > limit)
-    return refuse (c, HV_E_INVALID_ARGUMENT, "more than the limit", "domain.resources.requests.memory");
+    return vmi_check_refuse (c, HV_E_INVALID_ARGUMENT, "more than the limit", "domain.resources.requests.memory");
   return 0;
 }
 
@@ -157,220 +145,89 @@ vmi_spec_memory (const struct vmi_spec *s, uint64_t *ret_bytes, const char **ret
 }
 
 static int
-check_memory (const struct check *c)
+check_memory (const struct vmi_check *c)
 {
   const char *path = NULL;
   uint64_t bytes = 0;
   int r = vmi_spec_memory (c->spec, &bytes, &path, c->err);
   if (r < 0)
-    return wrap (c, r, path);
+    return vmi_check_wrap (c, r, path);
   if (bytes < 1048576 || bytes > UINT64_C (17592186044416))
-    return refuse (c, HV_E_INVALID_ARGUMENT, "a guest has 1Mi to 16Ti of memory", "%s", path);
+    return vmi_check_refuse (c, HV_E_INVALID_ARGUMENT, "a guest has 1Mi to 16Ti of memory", "%s", path);
   return 0;
 }
 
 static int
-check_cpu (const struct check *c)
+check_cpu (const struct vmi_check *c)
 {
   const struct vmi_cpu *p = &c->spec->domain.cpu;
   const struct vmi_resource_list *l = &c->spec->domain.resources.limits, *q = &c->spec->domain.resources.requests;
   uint64_t n = (uint64_t) (p->cores ? p->cores : 1) * (p->sockets ? p->sockets : 1) * (p->threads ? p->threads : 1), wanted = 0;
   if (n > 512)
-    return refuse (c, HV_E_INVALID_ARGUMENT, "more than 512 virtual CPUs", "domain.cpu");
+    return vmi_check_refuse (c, HV_E_INVALID_ARGUMENT, "more than 512 virtual CPUs", "domain.cpu");
   if (p->cores == 0 && p->sockets == 0 && p->threads == 0 && (l->has.cpu || q->has.cpu)
       && vmi_quantity (l->has.cpu ? l->cpu : q->cpu, &wanted, NULL) == 0 && wanted > 512)
-    return refuse (c, HV_E_INVALID_ARGUMENT, "more than 512 virtual CPUs", "domain.resources.%s.cpu",
-                   l->has.cpu ? "limits" : "requests");
+    return vmi_check_refuse (c, HV_E_INVALID_ARGUMENT, "more than 512 virtual CPUs", "domain.resources.%s.cpu",
+                             l->has.cpu ? "limits" : "requests");
   return 0;
 }
 
 static int
-check_machine (const struct check *c)
+check_machine (const struct vmi_check *c)
 {
   const struct vmi_domain *d = &c->spec->domain;
   if (HV_HAS (&d->machine, type) && strcmp (d->machine.type, "q35") != 0 && strncmp (d->machine.type, "pc-q35-", 7) != 0)
-    return refuse (c, HV_E_INVALID_ARGUMENT, "q35 or pc-q35-VERSION", "domain.machine.type");
+    return vmi_check_refuse (c, HV_E_INVALID_ARGUMENT, "q35 or pc-q35-VERSION", "domain.machine.type");
   if (HV_HAS (&d->features.apic, enabled) && !d->features.apic.enabled)
-    return refuse (c, HV_E_UNIMPLEMENTED, "a q35 machine cannot be had without it", "domain.features.apic.enabled");
+    return vmi_check_refuse (c, HV_E_UNIMPLEMENTED, "a q35 machine cannot be had without it", "domain.features.apic.enabled");
   for (uint32_t i = 0; i < d->devices.inputs.count; i++) {
     const struct vmi_input *in = &d->devices.inputs.items[i];
     if (HV_HAS (in, type) && strcmp (in->type, "tablet") != 0)
-      return refuse (c, HV_E_INVALID_ARGUMENT, "only tablet", "domain.devices.inputs[%u].type", i);
+      return vmi_check_refuse (c, HV_E_INVALID_ARGUMENT, "only tablet", "domain.devices.inputs[%u].type", i);
     if (HV_HAS (in, bus) && strcmp (in->bus, "usb") != 0 && strcmp (in->bus, "virtio") != 0)
-      return refuse (c, HV_E_INVALID_ARGUMENT, "usb or virtio", "domain.devices.inputs[%u].bus", i);
+      return vmi_check_refuse (c, HV_E_INVALID_ARGUMENT, "usb or virtio", "domain.devices.inputs[%u].bus", i);
     for (uint32_t k = 0; k < i; k++)
       if (strcmp (d->devices.inputs.items[k].name, in->name) == 0)
-        return refuse (c, HV_E_INVALID_ARGUMENT, "another input has this name", "domain.devices.inputs[%u].name", i);
+        return vmi_check_refuse (c, HV_E_INVALID_ARGUMENT, "another input has this name", "domain.devices.inputs[%u].name", i);
   }
   return 0;
 }
 
-/* --- disks and volumes --- */
-
-const struct vmi_disk *
-vmi_spec_disk (const struct vmi_spec *s, const char *name)
+int
+vmi_check_image_path (const struct vmi_check *c, const char *value, const char *path)
 {
-  for (uint32_t i = 0; i < s->domain.devices.disks.count; i++)
-    if (strcmp (s->domain.devices.disks.items[i].name, name) == 0)
-      return &s->domain.devices.disks.items[i];
-  return NULL;
-}
-
-static const struct vmi_volume *
-find_volume (const struct vmi_spec *s, const char *name)
-{
-  for (uint32_t i = 0; i < s->volumes.count; i++)
-    if (strcmp (s->volumes.items[i].name, name) == 0)
-      return &s->volumes.items[i];
-  return NULL;
-}
-
-static int
-check_disk (const struct check *c, uint32_t i)
-{
-  const struct vmi_disk *d = &c->spec->domain.devices.disks.items[i], *before;
-  if (find_volume (c->spec, d->name) == NULL)
-    return refuse (c, HV_E_INVALID_ARGUMENT, "there is no volume of this name", "domain.devices.disks[%u].name", i);
-  for (before = c->spec->domain.devices.disks.items; before < d; before++) {
-    if (strcmp (before->name, d->name) == 0)
-      return refuse (c, HV_E_INVALID_ARGUMENT, "another disk has this name", "domain.devices.disks[%u].name", i);
-    if (d->bootOrder != 0 && before->bootOrder == d->bootOrder)
-      return refuse (c, HV_E_INVALID_ARGUMENT, "another disk has this place", "domain.devices.disks[%u].bootOrder", i);
-  }
-  if (HV_HAS (d, disk) && HV_HAS (d, cdrom))
-    return refuse (c, HV_E_INVALID_ARGUMENT, "it is a disk already", "domain.devices.disks[%u].cdrom", i);
-  if (HV_HAS (&d->cdrom, readonly) && !d->cdrom.readonly)
-    return refuse (c, HV_E_UNIMPLEMENTED, "a CD-ROM is always read-only", "domain.devices.disks[%u].cdrom.readonly", i);
-  if (HV_HAS (&d->cdrom, tray) && d->cdrom.tray != VMI_TRAY_CLOSED)
-    return refuse (c, HV_E_UNIMPLEMENTED, "a machine starts with its trays closed", "domain.devices.disks[%u].cdrom.tray", i);
-  return 0;
-}
-
-static int
-check_host_disk (const struct check *c, const struct vmi_volume *v, uint32_t i)
-{
-  char path[64];
-  uint64_t bytes = 0;
-  (void) snprintf (path, sizeof path, "volumes[%u].hostDisk.path", i);
-  int r = hv_file_check_path (v->hostDisk.path, c->err);
-  if (r < 0)
-    return wrap (c, r, path);
-  (void) snprintf (path, sizeof path, "volumes[%u].hostDisk.capacity", i);
-  r = check_quantity (c, v->hostDisk.has.capacity, v->hostDisk.capacity, path);
-  if (r < 0 || v->hostDisk.type != VMI_HOST_DISK_CREATE)
-    return r;
-  if (!v->hostDisk.has.capacity)
-    return refuse (c, HV_E_INVALID_ARGUMENT, "required to make the disk", "%s", path);
-  (void) vmi_quantity (v->hostDisk.capacity, &bytes, NULL);
-  if (vmi_claim_bytes (bytes) == 0)
-    return refuse (c, HV_E_INVALID_ARGUMENT, "must be at least 1Mi", "%s", path);
-  return 0;
-}
-
-static int
-check_container_disk (const struct check *c, const struct vmi_volume *v, uint32_t i)
-{
-  const char *path = v->containerDisk.path;
-  if (!HV_HAS (&v->containerDisk, path))
-    return 0;
-  for (const char *at = path; at != NULL; at = strchr (at + 1, '/'))
+  for (const char *at = value; at != NULL; at = strchr (at + 1, '/'))
     if (at[0] != '/' || strncmp (at, "/../", 4) == 0 || strcmp (at, "/..") == 0)
-      return refuse (c, HV_E_INVALID_ARGUMENT, "an absolute path in the image, without '..'", "volumes[%u].containerDisk.path", i);
+      return vmi_check_refuse (c, HV_E_INVALID_ARGUMENT, "an absolute path in the image, without '..'", "%s", path);
   return 0;
 }
 
 static int
-check_empty_disk (const struct check *c, const struct vmi_volume *v, uint32_t i)
+check_kernel (const struct vmi_check *c)
 {
-  char path[64];
-  uint64_t bytes = 0;
-  (void) snprintf (path, sizeof path, "volumes[%u].emptyDisk.capacity", i);
-  int r = check_quantity (c, 1, v->emptyDisk.capacity, path);
-  if (r < 0)
-    return r;
-  (void) vmi_quantity (v->emptyDisk.capacity, &bytes, NULL);
-  return vmi_claim_bytes (bytes) > 0 ? 0 : refuse (c, HV_E_INVALID_ARGUMENT, "must be at least 1Mi", "%s", path);
-}
-
-static int
-check_volume (const struct check *c, uint32_t i)
-{
-  const struct vmi_volume *v = &c->spec->volumes.items[i];
-  unsigned sources
-      = (unsigned) v->has.persistentVolumeClaim + v->has.hostDisk + v->has.ephemeral + v->has.containerDisk + v->has.emptyDisk;
-  if (find_volume (c->spec, v->name) != v)
-    return refuse (c, HV_E_INVALID_ARGUMENT, "another volume has this name", "volumes[%u].name", i);
-  if (sources != 1)
-    return refuse (c, HV_E_INVALID_ARGUMENT, "give one of persistentVolumeClaim, hostDisk, ephemeral, containerDisk, emptyDisk",
-                   "volumes[%u]", i);
-  return HV_HAS (v, hostDisk)        ? check_host_disk (c, v, i)
-         : HV_HAS (v, containerDisk) ? check_container_disk (c, v, i)
-         : HV_HAS (v, emptyDisk)     ? check_empty_disk (c, v, i)
-                                     : 0;
-}
-
-static int
-check_disks (const struct check *c)
-{
-  int r = 0;
-  for (uint32_t i = 0; i < c->spec->volumes.count && r == 0; i++)
-    r = check_volume (c, i);
-  for (uint32_t i = 0; i < c->spec->domain.devices.disks.count && r == 0; i++)
-    r = check_disk (c, i);
-  return r;
-}
-
-/* --- annotations --- */
-
-static int
-refuse_annotation (const struct check *c, const char *key, const char *why)
-{
-  char path[160];
-  (void) snprintf (path, sizeof path, "metadata.annotations.%.100s", key);
-  hv_err_set (c->err, HV_E_INVALID_ARGUMENT, "%s: %s", path, why);
-  hv_err_data (c->err, "path", path);
-  return HV_E_INVALID_ARGUMENT;
-}
-
-static int
-check_format (const struct check *c, const struct hv_pair *p)
-{
-  const struct vmi_volume *v = find_volume (c->spec, p->key + strlen (VMI_ANNOTATION_FORMAT));
-  int qcow2 = strcmp (p->value, "qcow2") == 0;
-  if (v == NULL)
-    return refuse_annotation (c, p->key, "there is no volume of this name");
-  if (!qcow2 && strcmp (p->value, "raw") != 0)
-    return refuse_annotation (c, p->key, "raw or qcow2");
-  if (qcow2 && HV_HAS (v, hostDisk) && v->hostDisk.type == VMI_HOST_DISK_CREATE)
-    return refuse_annotation (c, p->key, "what DiskOrCreate makes is raw");
-  if (!qcow2 && HV_HAS (v, emptyDisk))
-    return refuse_annotation (c, p->key, "an emptyDisk is qcow2");
-  return 0;
-}
-
-static int
-check_annotations (const struct check *c)
-{
-  for (uint32_t i = 0; i < c->annotations->count; i++) {
-    const struct hv_pair *p = &c->annotations->items[i];
-    if (strncmp (p->key, "hvkit.io/", 9) != 0 || strcmp (p->key, VMI_ANNOTATION_BACKEND) == 0)
-      continue;
-    if (strncmp (p->key, VMI_ANNOTATION_FORMAT, strlen (VMI_ANNOTATION_FORMAT)) != 0)
-      return refuse_annotation (c, p->key, "not known; " VMI_ANNOTATION_BACKEND " and " VMI_ANNOTATION_FORMAT "VOLUME are");
-    int r = check_format (c, p);
-    if (r < 0)
-      return r;
-  }
-  return 0;
+  const struct vmi_kernel_boot *b = &c->spec->domain.firmware.kernelBoot;
+  const struct vmi_kernel_container *k = &b->container;
+  static const char at[] = "domain.firmware.kernelBoot.container";
+  if (!HV_HAS (&c->spec->domain.firmware, kernelBoot))
+    return 0;
+  if (!HV_HAS (b, container))
+    return vmi_check_refuse (c, HV_E_INVALID_ARGUMENT, "required: it has the kernel", "%s", at);
+  if (!HV_HAS (k, kernelPath))
+    return vmi_check_refuse (c, HV_E_INVALID_ARGUMENT, "required: the kernel in the image", "%s.kernelPath", at);
+  int r = vmi_check_image_path (c, k->kernelPath, "domain.firmware.kernelBoot.container.kernelPath");
+  return r < 0 || !HV_HAS (k, initrdPath)
+             ? r
+             : vmi_check_image_path (c, k->initrdPath, "domain.firmware.kernelBoot.container.initrdPath");
 }
 
 int
 vmi_spec_check (const struct vmi_spec *s, const char *prefix, const struct hv_map *annotations, const struct vmi_node *node,
                 struct hv_err *err)
 {
-  const struct check c = { s, prefix, annotations, node, err };
-  static int (*const checks[]) (const struct check *)
-      = { check_node, check_resources, check_memory, check_cpu, check_machine, check_disks, check_annotations, check_networks };
+  const struct vmi_check c = { s, prefix, annotations, node, err };
+  static int (*const checks[]) (const struct vmi_check *)
+      = { check_node,   check_resources,   check_memory,          check_cpu,     check_machine,
+          check_kernel, vmi_check_volumes, vmi_check_annotations, check_networks };
   int r = 0;
   for (size_t i = 0; i < sizeof checks / sizeof *checks && r == 0; i++)
     r = checks[i](&c);

@@ -46,16 +46,24 @@ default_cpu (struct vmi_domain *d)
 }
 
 /* A tag that moves, "latest" or none, is asked for each time. */
+static uint32_t
+default_pull_policy (const char *image)
+{
+  const char *slash = strrchr (image, '/'), *name = slash != NULL ? slash + 1 : image, *tag = strchr (name, ':');
+  int moves = strchr (name, '@') == NULL && (tag == NULL || strcmp (tag + 1, "latest") == 0);
+  return moves ? VMI_PULL_ALWAYS : VMI_PULL_IF_NOT_PRESENT;
+}
+
 static void
 default_pull_policies (struct vmi_spec *s)
 {
+  struct vmi_kernel_boot *b = &s->domain.firmware.kernelBoot;
+  if (HV_HAS (b, container) && !HV_HAS (&b->container, imagePullPolicy))
+    HV_SET (&b->container, imagePullPolicy, default_pull_policy (b->container.image));
   for (uint32_t i = 0; i < s->volumes.count; i++) {
     struct vmi_container_disk *c = &s->volumes.items[i].containerDisk;
-    if (!HV_HAS (&s->volumes.items[i], containerDisk) || HV_HAS (c, imagePullPolicy))
-      continue;
-    const char *slash = strrchr (c->image, '/'), *name = slash != NULL ? slash + 1 : c->image, *tag = strchr (name, ':');
-    int moves = strchr (name, '@') == NULL && (tag == NULL || strcmp (tag + 1, "latest") == 0);
-    HV_SET (c, imagePullPolicy, moves ? VMI_PULL_ALWAYS : VMI_PULL_IF_NOT_PRESENT);
+    if (HV_HAS (&s->volumes.items[i], containerDisk) && !HV_HAS (c, imagePullPolicy))
+      HV_SET (c, imagePullPolicy, default_pull_policy (c->image));
   }
 }
 

@@ -171,7 +171,7 @@ vmi_delete_vmi (void *self, struct hv_call *call, const void *args, void *result
   return r;
 }
 
-/* --- claims --- */
+/* --- what no machine comes of --- */
 
 static int
 spec_uses (const struct vmi_spec *s, const char *claim)
@@ -202,26 +202,32 @@ is_used (struct vmi_vm *v, const char *claim)
 }
 
 static int
-remove_claim (struct vmi *vmi, const char *namespace_, const char *name, struct hv_err *err)
+remove_claim_file (struct vmi *vmi, const struct vmi_item *c, struct hv_err *err)
 {
-  struct vmi_store_claim *c = vmi_claim_find (vmi, namespace_, name);
-  if (c == NULL)
-    return hv_err_set (err, HV_E_NOT_FOUND, "PersistentVolumeClaim '%s/%s' does not exist", namespace_, name);
   for (uint32_t i = 0; i < vmi->vm_count; i++)
-    if (strcmp (vmi->vms[i]->namespace_, namespace_) == 0 && is_used (vmi->vms[i], name))
-      return hv_err_set (err, HV_E_FAILED_PRECONDITION, "PersistentVolumeClaim '%s/%s' is used by '%s'", namespace_, name,
+    if (strcmp (vmi->vms[i]->namespace_, c->namespace_) == 0 && is_used (vmi->vms[i], c->name))
+      return hv_err_set (err, HV_E_FAILED_PRECONDITION, "PersistentVolumeClaim '%s/%s' is used by '%s'", c->namespace_, c->name,
                          vmi->vms[i]->name);
-  int r = vmi_volumes_remove_claim (vmi, c, err);
-  return r < 0 ? r : vmi_store_delete_claim (vmi, c, err);
+  return vmi_volumes_remove_claim (vmi, c, err);
 }
 
 static int
-delete_claim (struct vmi *vmi, const char *namespace_, const char *name, struct hv_err *err)
+remove_item (struct vmi *vmi, uint32_t kind, const char *namespace_, const char *name, struct hv_err *err)
+{
+  struct vmi_item *it = vmi_item_find (vmi, kind, namespace_, name);
+  if (it == NULL)
+    return hv_err_set (err, HV_E_NOT_FOUND, "%s '%s/%s' does not exist", vmi_kind_words[kind], namespace_, name);
+  int r = kind == VMI_KIND_CLAIM ? remove_claim_file (vmi, it, err) : 0;
+  return r < 0 ? r : vmi_item_delete (vmi, it, err);
+}
+
+static int
+delete_item (struct vmi *vmi, uint32_t kind, const char *namespace_, const char *name, struct hv_err *err)
 {
   int r = vmi_lock (vmi, err);
   if (r < 0)
     return r;
-  r = remove_claim (vmi, namespace_, name, err);
+  r = remove_item (vmi, kind, namespace_, name, err);
   vmi_unlock (vmi);
   return r;
 }
@@ -231,9 +237,27 @@ vmi_delete_pvc (void *self, struct hv_call *call, const void *args, void *result
 {
   const struct vmi_ref_args *a = args;
   (void) call;
-  int r = delete_claim (self, a->namespace, a->name, err);
   fill (self, VMI_KIND_CLAIM, a->namespace, a->name, VMI_DELETED, result);
-  return r;
+  return delete_item (self, VMI_KIND_CLAIM, a->namespace, a->name, err);
+}
+
+/* What runs has its copy of them; the next start of a VM that names one fails, and says so. */
+int
+vmi_delete_secret (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  const struct vmi_ref_args *a = args;
+  (void) call;
+  fill (self, VMI_KIND_SECRET, a->namespace, a->name, VMI_DELETED, result);
+  return delete_item (self, VMI_KIND_SECRET, a->namespace, a->name, err);
+}
+
+int
+vmi_delete_config_map (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  const struct vmi_ref_args *a = args;
+  (void) call;
+  fill (self, VMI_KIND_CONFIG_MAP, a->namespace, a->name, VMI_DELETED, result);
+  return delete_item (self, VMI_KIND_CONFIG_MAP, a->namespace, a->name, err);
 }
 
 /* --- a file's objects --- */
@@ -246,7 +270,7 @@ delete_vms (struct vmi *vmi, const struct vmi_manifest *m, int64_t grace, struct
   int r = held != NULL ? 0 : vmi_no_memory (err);
   for (uint32_t i = 0; i < m->count && r == 0; i++) {
     const struct vmi_object *o = &m->objects[i];
-    struct vmi_vm *v = o->kind != VMI_KIND_CLAIM ? vmi_vm_find (vmi, o->namespace_, o->name) : NULL;
+    struct vmi_vm *v = vmi_object_is_machine (o) ? vmi_vm_find (vmi, o->namespace_, o->name) : NULL;
     fill (vmi, o->kind, o->namespace_, o->name, VMI_NOT_FOUND, &ret->items.items[i]);
     if (v == NULL || v->kind != o->kind)
       continue;
@@ -265,13 +289,13 @@ delete_vms (struct vmi *vmi, const struct vmi_manifest *m, int64_t grace, struct
 }
 
 static int
-delete_claims (struct vmi *vmi, const struct vmi_manifest *m, struct vmi_outcomes *ret, struct hv_err *err)
+delete_items (struct vmi *vmi, const struct vmi_manifest *m, struct vmi_outcomes *ret, struct hv_err *err)
 {
   for (uint32_t i = 0; i < m->count; i++) {
     const struct vmi_object *o = &m->objects[i];
-    if (o->kind != VMI_KIND_CLAIM)
+    if (vmi_object_is_machine (o))
       continue;
-    int r = delete_claim (vmi, o->namespace_, o->name, err);
+    int r = delete_item (vmi, o->kind, o->namespace_, o->name, err);
     if (r < 0 && r != HV_E_NOT_FOUND)
       return r;
     if (r == 0)
@@ -299,7 +323,7 @@ vmi_delete (void *self, struct hv_call *call, const void *args, void *result, st
     return vmi_no_memory (err);
   r = delete_vms (vmi, &m, HV_HAS (a, grace_period_seconds) ? a->grace_period_seconds : -1, call, ret, err);
   if (r == 0)
-    r = delete_claims (vmi, &m, ret, err);
+    r = delete_items (vmi, &m, ret, err);
   for (uint32_t i = 0; i < m.count; i++)
     found += ret->items.items[i].result == VMI_DELETED;
   return r < 0 || found > 0 ? r : hv_err_set (err, HV_E_NOT_FOUND, "none of the manifest's objects exists");

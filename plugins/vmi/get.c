@@ -17,16 +17,16 @@ is_listed (const struct vmi_vm *v, const struct vmi_get_args *a, uint32_t kind)
 }
 
 /* "namespace/name", the order of the list. */
-static int
-is_after (struct vmi *vmi, const struct vmi_vm *v, const char *continue_from)
+int
+vmi_is_after (struct vmi *vmi, const char *own_namespace, const char *name, const char *continue_from)
 {
   const char *slash = strchr (continue_from, '/');
   char *namespace_ = slash != NULL ? hv_strdup (vmi->host, continue_from) : NULL;
   if (namespace_ == NULL)
     return 1;
   namespace_[slash - continue_from] = '\0';
-  int c = strcmp (v->namespace_, namespace_);
-  return c > 0 || (c == 0 && strcmp (v->name, slash + 1) > 0);
+  int c = strcmp (own_namespace, namespace_);
+  return c > 0 || (c == 0 && strcmp (name, slash + 1) > 0);
 }
 
 /* The VMs to show, in the call's memory; *ret_more is where the next page begins, or NULL. */
@@ -38,7 +38,7 @@ select_rows (struct vmi *vmi, const struct vmi_get_args *a, uint32_t kind, uint3
   *ret_more = NULL;
   for (uint32_t i = 0; rows != NULL && i < vmi->vm_count; i++) {
     struct vmi_vm *v = vmi->vms[i];
-    if (!is_listed (v, a, kind) || (HV_HAS (a, continue_from) && !is_after (vmi, v, a->continue_from)))
+    if (!is_listed (v, a, kind) || (HV_HAS (a, continue_from) && !vmi_is_after (vmi, v->namespace_, v->name, a->continue_from)))
       continue;
     if (n == a->limit) {
       *ret_more = hv_printf (vmi->host, "%s/%s", rows[n - 1]->namespace_, rows[n - 1]->name);
@@ -142,28 +142,4 @@ vmi_describe_vmi (void *self, struct hv_call *call, const void *args, void *resu
   HV_SET (ret, status, view.status);
   HV_SET (ret, hvkit, view.hvkit);
   return r < 0 ? r : vmi_view_events (v, &ret->events.items, &ret->events.count, err);
-}
-
-int
-vmi_get_pvc (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
-{
-  struct vmi *vmi = self;
-  const struct vmi_get_args *a = args;
-  struct vmi_claim_list *ret = result;
-  (void) call;
-  /* the views look at files, and the list may change meanwhile */
-  int r = vmi_lock (vmi, err);
-  if (r < 0)
-    return r;
-  ret->items.items = hv_alloc (vmi->host, (vmi->claim_count + 1) * sizeof *ret->items.items);
-  if (ret->items.items == NULL)
-    r = vmi_no_memory (err);
-  for (uint32_t i = 0; i < vmi->claim_count && r == 0; i++) {
-    const struct vmi_store_claim *c = vmi->claims[i];
-    if ((!a->all_namespaces && strcmp (c->namespace_, a->namespace) != 0) || (HV_HAS (a, name) && strcmp (c->name, a->name) != 0))
-      continue;
-    r = vmi_view_claim (vmi, c, &ret->items.items[ret->items.count++], err);
-  }
-  vmi_unlock (vmi);
-  return r < 0 ? r : none (a, VMI_KIND_CLAIM, ret->items.count, err);
 }

@@ -44,12 +44,23 @@ plan_host_disk (const struct vmi_host_disk *d, struct vmi_volume_plan *p)
     p->create_bytes = vmi_claim_bytes (bytes);
 }
 
-/* Both are made anew for each run, in the directory that goes with it. */
+int
+vmi_volume_is_seed (const struct vmi_volume *v)
+{
+  return HV_HAS (v, cloudInitNoCloud) || HV_HAS (v, cloudInitConfigDrive) || HV_HAS (v, secret) || HV_HAS (v, configMap)
+         || HV_HAS (v, sysprep);
+}
+
+/* They are made anew for each run, in the directory that goes with it. */
 static int
 plan_run_file (struct hv_host *h, const char *dir, const struct vmi_volume *v, struct vmi_volume_plan *p)
 {
-  char *path = hv_printf (h, "%s/%s.qcow2", dir, v->name);
-  if (HV_HAS (v, emptyDisk)) {
+  int seed = vmi_volume_is_seed (v);
+  char *path = hv_printf (h, seed ? "%s/%s.iso" : "%s/%s.qcow2", dir, v->name);
+  if (seed) {
+    p->source = VMI_SOURCE_SEED;
+    p->path = path;
+  } else if (HV_HAS (v, emptyDisk)) {
     uint64_t bytes = 0;
     p->source = VMI_SOURCE_EMPTY;
     p->path = path;
@@ -90,7 +101,7 @@ vmi_spec_volumes (struct hv_host *h, const char *state_dir, const char *namespac
     declare_format (h, annotations, p);
     if (HV_HAS (v, hostDisk))
       plan_host_disk (&v->hostDisk, p);
-    else if (HV_HAS (v, containerDisk) || HV_HAS (v, emptyDisk))
+    else if (HV_HAS (v, containerDisk) || HV_HAS (v, emptyDisk) || vmi_volume_is_seed (v))
       whole = plan_run_file (h, dir, v, p);
     else
       whole = plan_claim (h, state_dir, namespace_, dir, v, p);
@@ -213,9 +224,22 @@ make_board (const struct vmi_spec *s, struct hv_machine *m)
   HV_SET (m, agent, 1);
 }
 
+static void
+make_kernel (const struct vmi_kernel_boot *b, const struct vmi_boot_files *files, struct hv_machine *m)
+{
+  if (files->kernel == NULL)
+    return;
+  m->has.kernel = 1;
+  HV_SET (&m->kernel, kernel, files->kernel);
+  if (files->initrd != NULL)
+    HV_SET (&m->kernel, initrd, files->initrd);
+  if (HV_HAS (b, kernelArgs))
+    HV_SET (&m->kernel, cmdline, b->kernelArgs);
+}
+
 int
 vmi_spec_machine (struct hv_host *h, const char *domain, const struct vmi_spec *s, const struct vmi_volume_plan *plans,
-                  struct hv_machine *ret, struct hv_err *err)
+                  const struct vmi_boot_files *boot, struct hv_machine *ret, struct hv_err *err)
 {
   static const struct hv_pair smbios[] = { { "manufacturer", "KubeVirt" }, { "product", "None" }, { "family", "KubeVirt" } };
   const char *path = NULL;
@@ -228,6 +252,7 @@ vmi_spec_machine (struct hv_host *h, const char *domain, const struct vmi_spec *
   HV_SET (&m, memory_bytes, memory);
   HV_SET (&m, smbios, (struct hv_map){ smbios, sizeof smbios / sizeof *smbios });
   make_board (s, &m);
+  make_kernel (&s->domain.firmware.kernelBoot, boot, &m);
   r = make_disks (h, s, plans, &m, err);
   if (r == 0)
     r = make_inputs (h, &s->domain.devices, &m, err);

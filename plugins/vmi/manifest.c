@@ -1,7 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "manifest.h"
+#include "data.h"
 #include "yaml.h"
 #include <string.h>
+
+#define LABEL_MAX     63
+#define DATA_NAME_MAX 100 /* a document is named after it and its namespace */
+
+int
+vmi_object_is_machine (const struct vmi_object *o)
+{
+  return o->kind == VMI_KIND_VM || o->kind == VMI_KIND_VMI;
+}
 
 const char *
 vmi_object_prefix (const struct vmi_object *o)
@@ -43,7 +53,7 @@ check_keys (struct hv_bin doc, struct hv_err *err)
 static int
 find_kind (const struct vmi_head *head, uint32_t *ret, struct hv_err *err)
 {
-  static const char *const versions[] = { "kubevirt.io/v1", "kubevirt.io/v1", "v1" };
+  static const char *const versions[] = { "kubevirt.io/v1", "kubevirt.io/v1", "v1", "v1", "v1" };
   for (uint32_t k = 0; vmi_kind_words[k] != NULL; k++) {
     if (strcmp (head->kind, vmi_kind_words[k]) != 0)
       continue;
@@ -56,7 +66,8 @@ find_kind (const struct vmi_head *head, uint32_t *ret, struct hv_err *err)
     return HV_E_INVALID_ARGUMENT;
   }
   hv_err_set (err, HV_E_INVALID_ARGUMENT,
-              "kind: '%s' is not known; VirtualMachine, VirtualMachineInstance and PersistentVolumeClaim are", head->kind);
+              "kind: '%s' is not known; VirtualMachine, VirtualMachineInstance, PersistentVolumeClaim, Secret and ConfigMap are",
+              head->kind);
   hv_err_data (err, "path", "kind");
   return HV_E_INVALID_ARGUMENT;
 }
@@ -111,10 +122,42 @@ decode_object (struct hv_host *h, struct hv_bin doc, struct vmi_object *o, struc
     return r;
   if (o->kind == VMI_KIND_CLAIM)
     return h->api->decode (h, &vmi_claim_object_record, doc, 0, &o->claim, err);
+  if (o->kind == VMI_KIND_SECRET) {
+    r = h->api->decode (h, &vmi_secret_record, doc, 0, &o->secret, err);
+    return r < 0 ? r : vmi_secret_settle (h, &o->secret, err);
+  }
+  if (o->kind == VMI_KIND_CONFIG_MAP) {
+    r = h->api->decode (h, &vmi_config_map_record, doc, 0, &o->config_map, err);
+    return r < 0 ? r : vmi_config_map_check (&o->config_map, err);
+  }
   if (o->kind == VMI_KIND_VMI)
     return decode_instance (h, doc, o, err);
   r = h->api->decode (h, &vmi_virtual_machine_record, doc, 0, &o->vm, err);
   return r < 0 ? r : check_running (&o->vm.spec, err);
+}
+
+static struct vmi_meta *
+meta_of (struct vmi_object *o)
+{
+  return o->kind == VMI_KIND_CLAIM        ? &o->claim.metadata
+         : o->kind == VMI_KIND_SECRET     ? &o->secret.metadata
+         : o->kind == VMI_KIND_CONFIG_MAP ? &o->config_map.metadata
+                                          : &o->vm.metadata;
+}
+
+/* Machines and claims give their names to files and to guests. */
+static int
+check_name (const struct vmi_object *o, struct hv_err *err)
+{
+  int data = o->kind == VMI_KIND_SECRET || o->kind == VMI_KIND_CONFIG_MAP;
+  if (data ? strlen (o->name) <= DATA_NAME_MAX : strlen (o->name) <= LABEL_MAX && strchr (o->name, '.') == NULL)
+    return 0;
+  hv_err_set (err, HV_E_INVALID_ARGUMENT,
+              data ? "metadata.name: '%.80s' is longer than %d characters"
+                   : "metadata.name: '%.80s' is not a name (small letters, digits and inner '-', at most %d)",
+              o->name, data ? DATA_NAME_MAX : LABEL_MAX);
+  hv_err_data (err, "path", "metadata.name");
+  return HV_E_INVALID_ARGUMENT;
 }
 
 static int
@@ -126,11 +169,14 @@ read_object (struct hv_host *h, const struct vmi_yaml_doc *d, const char *defaul
   int r = decode_object (h, (struct hv_bin){ d->pack.data, d->pack.size }, o, err);
   if (r < 0)
     return vmi_manifest_place (m, o, r, err);
-  struct vmi_meta *meta = o->kind == VMI_KIND_CLAIM ? &o->claim.metadata : &o->vm.metadata;
+  struct vmi_meta *meta = meta_of (o);
   if (!HV_HAS (meta, namespace))
     HV_SET (meta, namespace, default_namespace);
   o->namespace_ = meta->namespace;
   o->name = meta->name;
+  r = check_name (o, err);
+  if (r < 0)
+    return vmi_manifest_place (m, o, r, err);
   for (uint32_t i = 0; i < m->count; i++)
     if (m->objects[i].kind == o->kind && strcmp (m->objects[i].name, o->name) == 0
         && strcmp (m->objects[i].namespace_, o->namespace_) == 0)

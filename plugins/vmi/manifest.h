@@ -10,6 +10,8 @@ struct vmi_object {
   const char *namespace_, *name;
   struct vmi_virtual_machine vm;
   struct vmi_claim_object claim;
+  struct vmi_secret secret; /* everything in data */
+  struct vmi_config_map config_map;
 };
 struct vmi_manifest {
   const char *text;
@@ -23,6 +25,8 @@ int vmi_manifest_read (struct hv_host *, const char *text, const char *default_n
                        struct hv_err *);
 /* Prefixes an error about an object with its document and, if the error has data.path, with the line. Returns code. */
 int vmi_manifest_place (const struct vmi_manifest *, const struct vmi_object *, int code, struct hv_err *);
+/* A VirtualMachine, or an instance on its own. */
+int vmi_object_is_machine (const struct vmi_object *);
 /* What an error's path begins with: "spec.template.spec" or "spec". */
 const char *vmi_object_prefix (const struct vmi_object *);
 #endif

@@ -13,7 +13,7 @@
 /* --- metadata --- */
 
 #define VMI_META(F, T) \
-  F (T, STR, _, name, HV_REQUIRED, "name of the object", .pattern = "name") \
+  F (T, STR, _, name, HV_REQUIRED, "name of the object", .pattern = "subdomain") \
   F (T, STR, _, namespace, VMI_OPT, "namespace; absent: the call's, else default", .pattern = "name") \
   F (T, MAP, _, labels, VMI_OPT, "kept and shown", .max = 64) \
   F (T, MAP, _, annotations, VMI_OPT, "kept and shown; those that begin with hvkit.io/ are read", .max = 64) \
@@ -62,7 +62,24 @@ HV_RECORD_STRUCT (vmi_feature_state, VMI_FEATURE_STATE);
   F (T, REC, vmi_feature_state, acpi, VMI_OPT, "ACPI tables") \
   F (T, REC, vmi_feature_state, apic, VMI_OPT, "interrupt controller; every machine has it")
 HV_RECORD_STRUCT (vmi_features, VMI_FEATURES);
-#define VMI_FIRMWARE(F, T) F (T, STR, _, uuid, VMI_OPT, "shown to the guest", .pattern = "uuid")
+extern const char *const vmi_pull_policy_words[];
+#define VMI_PULL_ALWAYS         0u
+#define VMI_PULL_IF_NOT_PRESENT 1u
+#define VMI_PULL_NEVER          2u
+#define VMI_KERNEL_CONTAINER(F, T) \
+  F (T, STR, _, image, HV_REQUIRED, "image in a registry", .max = 1024) \
+  F (T, STR, _, imagePullSecret, VMI_OPT, "Secret with the credentials", .pattern = "subdomain") \
+  F (T, ENUM, vmi_pull_policy, imagePullPolicy, VMI_OPT, "when it is pulled") \
+  F (T, STR, _, kernelPath, VMI_OPT, "the kernel in the image", .umin = 2, .max = 4096) \
+  F (T, STR, _, initrdPath, VMI_OPT, "the initial ramdisk in the image", .umin = 2, .max = 4096)
+HV_RECORD_STRUCT (vmi_kernel_container, VMI_KERNEL_CONTAINER);
+#define VMI_KERNEL_BOOT(F, T) \
+  F (T, REC, vmi_kernel_container, container, VMI_OPT, "image that has the kernel") \
+  F (T, STR, _, kernelArgs, VMI_OPT, "arguments of the kernel", .max = 2047)
+HV_RECORD_STRUCT (vmi_kernel_boot, VMI_KERNEL_BOOT);
+#define VMI_FIRMWARE(F, T) \
+  F (T, STR, _, uuid, VMI_OPT, "shown to the guest", .pattern = "uuid") \
+  F (T, REC, vmi_kernel_boot, kernelBoot, VMI_OPT, "a kernel that is started without the disks")
 HV_RECORD_STRUCT (vmi_firmware, VMI_FIRMWARE);
 
 extern const char *const vmi_tray_words[]; /* closed, open */
@@ -134,17 +151,40 @@ extern const char *const vmi_host_disk_words[]; /* Disk, DiskOrCreate */
   F (T, ENUM, vmi_host_disk, type, HV_REQUIRED, "Disk: it exists; DiskOrCreate: made if it does not") \
   F (T, STR, _, capacity, VMI_OPT | HV_SCALAR, "size to make it with, a quantity", .umin = 1, .max = 64)
 HV_RECORD_STRUCT (vmi_host_disk, VMI_HOST_DISK);
-extern const char *const vmi_pull_policy_words[];
-#define VMI_PULL_ALWAYS         0u
-#define VMI_PULL_IF_NOT_PRESENT 1u
-#define VMI_PULL_NEVER          2u
 #define VMI_CONTAINER_DISK(F, T) \
   F (T, STR, _, image, HV_REQUIRED, "image in a registry", .max = 1024) \
+  F (T, STR, _, imagePullSecret, VMI_OPT, "Secret with the credentials", .pattern = "subdomain") \
   F (T, ENUM, vmi_pull_policy, imagePullPolicy, VMI_OPT, "when it is pulled") \
   F (T, STR, _, path, VMI_OPT, "the disk in the image; absent: the one file under /disk", .umin = 2, .max = 4096)
 HV_RECORD_STRUCT (vmi_container_disk, VMI_CONTAINER_DISK);
 #define VMI_EMPTY_DISK(F, T) F (T, STR, _, capacity, HV_REQUIRED | HV_SCALAR, "its size, a quantity", .umin = 1, .max = 64)
 HV_RECORD_STRUCT (vmi_empty_disk, VMI_EMPTY_DISK);
+
+#define VMI_LOCAL_REF(F, T) F (T, STR, _, name, HV_REQUIRED, "name of an object in the same namespace", .pattern = "subdomain")
+HV_RECORD_STRUCT (vmi_local_ref, VMI_LOCAL_REF);
+#define VMI_CLOUD_INIT(F, T) \
+  F (T, STR, _, userData, VMI_OPT, "cloud-init's user data") \
+  F (T, STR, _, userDataBase64, VMI_OPT, "the same in base64") \
+  F (T, REC, vmi_local_ref, secretRef, VMI_OPT, "Secret that has the user data, under userdata or userData") \
+  F (T, STR, _, networkData, VMI_OPT, "cloud-init's network configuration") \
+  F (T, STR, _, networkDataBase64, VMI_OPT, "the same in base64") \
+  F (T, REC, vmi_local_ref, networkDataSecretRef, VMI_OPT, \
+     "Secret that has the network configuration, under networkdata or networkData")
+HV_RECORD_STRUCT (vmi_cloud_init, VMI_CLOUD_INIT);
+#define VMI_SECRET_VOLUME(F, T) \
+  F (T, STR, _, secretName, HV_REQUIRED, "name of a Secret in the same namespace", .pattern = "subdomain") \
+  F (T, BOOL, _, optional, VMI_OPT, "without it the disk is empty") \
+  F (T, STR, _, volumeLabel, VMI_OPT, "label of the file system; absent: cfgdata", .umin = 1, .max = 32)
+HV_RECORD_STRUCT (vmi_secret_volume, VMI_SECRET_VOLUME);
+#define VMI_CONFIG_MAP_VOLUME(F, T) \
+  F (T, STR, _, name, HV_REQUIRED, "name of a ConfigMap in the same namespace", .pattern = "subdomain") \
+  F (T, BOOL, _, optional, VMI_OPT, "without it the disk is empty") \
+  F (T, STR, _, volumeLabel, VMI_OPT, "label of the file system; absent: cfgdata", .umin = 1, .max = 32)
+HV_RECORD_STRUCT (vmi_config_map_volume, VMI_CONFIG_MAP_VOLUME);
+#define VMI_SYSPREP(F, T) \
+  F (T, REC, vmi_local_ref, secret, VMI_OPT, "Secret that has autounattend.xml or unattend.xml") \
+  F (T, REC, vmi_local_ref, configMap, VMI_OPT, "ConfigMap that has it")
+HV_RECORD_STRUCT (vmi_sysprep, VMI_SYSPREP);
 
 #define VMI_VOLUME(F, T) \
   F (T, STR, _, name, HV_REQUIRED, "name of the volume", .pattern = "name") \
@@ -152,7 +192,12 @@ HV_RECORD_STRUCT (vmi_empty_disk, VMI_EMPTY_DISK);
   F (T, REC, vmi_host_disk, hostDisk, VMI_OPT, "a file on the node") \
   F (T, REC, vmi_ephemeral, ephemeral, VMI_OPT, "an overlay that lives as long as one run") \
   F (T, REC, vmi_container_disk, containerDisk, VMI_OPT, "an image in a registry, under an overlay that lives as long as one run") \
-  F (T, REC, vmi_empty_disk, emptyDisk, VMI_OPT, "an empty disk that lives as long as one run")
+  F (T, REC, vmi_empty_disk, emptyDisk, VMI_OPT, "an empty disk that lives as long as one run") \
+  F (T, REC, vmi_cloud_init, cloudInitNoCloud, VMI_OPT, "a disk that cloud-init reads (NoCloud), made for each run") \
+  F (T, REC, vmi_cloud_init, cloudInitConfigDrive, VMI_OPT, "the same in the form of OpenStack's config drive") \
+  F (T, REC, vmi_secret_volume, secret, VMI_OPT, "a disk with the values of a Secret as files, made for each run") \
+  F (T, REC, vmi_config_map_volume, configMap, VMI_OPT, "a disk with the values of a ConfigMap as files, made for each run") \
+  F (T, REC, vmi_sysprep, sysprep, VMI_OPT, "a disk with the answers of Windows' setup, made for each run")
 HV_RECORD_STRUCT (vmi_volume, VMI_VOLUME);
 
 HV_RECORD_EMPTY_STRUCT (vmi_pod_network);
@@ -168,6 +213,7 @@ extern const char *const vmi_eviction_words[]; /* None, LiveMigrate, LiveMigrate
 #define VMI_SPEC(F, T) \
   F (T, STR, _, architecture, VMI_OPT, "CPU architecture, Kubernetes' word", .umin = 1, .max = 16) \
   F (T, REC, vmi_domain, domain, HV_REQUIRED, "the machine") \
+  F (T, STR, _, hostname, VMI_OPT, "name the guest is told; absent: the VM's", .pattern = "name") \
   F (T, ENUM, vmi_eviction, evictionStrategy, VMI_OPT, "None: this node has nowhere to move it to") \
   F (T, RECS, vmi_network, networks, VMI_OPT, "networks", .max = 32) \
   F (T, MAP, _, nodeSelector, VMI_OPT, "labels the node must have", .max = 64) \
@@ -231,10 +277,35 @@ HV_RECORD_STRUCT (vmi_claim_spec, VMI_CLAIM_SPEC);
   VMI_SERVER_FIELD (F, T, status)
 HV_RECORD_STRUCT (vmi_claim_object, VMI_CLAIM_OBJECT);
 
-#define VMI_KIND_VM    0u
-#define VMI_KIND_VMI   1u
-#define VMI_KIND_CLAIM 2u
-extern const char *const vmi_kind_words[];     /* VirtualMachine, VirtualMachineInstance, PersistentVolumeClaim */
+/* --- Secret, ConfigMap --- */
+
+#define VMI_DATA_MAX 256u /* keys */
+#define VMI_SECRET(F, T) \
+  VMI_HEAD_FIELDS (F, T) \
+  F (T, REC, vmi_meta, metadata, HV_REQUIRED, "name and labels") \
+  F (T, STR, _, type, VMI_OPT, "Opaque, or what it is for", .umin = 1, .max = 128) \
+  F (T, MAP, _, data, VMI_OPT | HV_SECRET, "values in base64", .max = VMI_DATA_MAX) \
+  F (T, MAP, _, stringData, VMI_OPT | HV_SECRET, "values as text; kept in data", .max = VMI_DATA_MAX) \
+  F (T, BOOL, _, immutable, VMI_OPT, "it is not changed any more")
+HV_RECORD_STRUCT (vmi_secret, VMI_SECRET);
+#define VMI_CONFIG_MAP(F, T) \
+  VMI_HEAD_FIELDS (F, T) \
+  F (T, REC, vmi_meta, metadata, HV_REQUIRED, "name and labels") \
+  F (T, MAP, _, data, VMI_OPT, "values as text", .max = VMI_DATA_MAX) \
+  F (T, MAP, _, binaryData, VMI_OPT, "values in base64", .max = VMI_DATA_MAX) \
+  F (T, BOOL, _, immutable, VMI_OPT, "it is not changed any more")
+HV_RECORD_STRUCT (vmi_config_map, VMI_CONFIG_MAP);
+#define VMI_SECRET_OPAQUE     "Opaque"
+#define VMI_SECRET_DOCKER     "kubernetes.io/dockerconfigjson"
+#define VMI_SECRET_DOCKER_OLD "kubernetes.io/dockercfg"
+
+#define VMI_KIND_VM         0u
+#define VMI_KIND_VMI        1u
+#define VMI_KIND_CLAIM      2u
+#define VMI_KIND_SECRET     3u
+#define VMI_KIND_CONFIG_MAP 4u
+#define VMI_KINDS           5u
+extern const char *const vmi_kind_words[];     /* VirtualMachine, VirtualMachineInstance, PersistentVolumeClaim … */
 extern const char *const vmi_resource_words[]; /* virtualmachine.kubevirt.io …, as kubectl prints them */
 
 #define VMI_ANNOTATION_BACKEND "hvkit.io/backend"

@@ -20,6 +20,7 @@ int vmi_spec_defaults (struct hv_host *, struct vmi_spec *, const struct vmi_nod
 #define VMI_SOURCE_EPHEMERAL 2u
 #define VMI_SOURCE_CONTAINER 3u
 #define VMI_SOURCE_EMPTY     4u
+#define VMI_SOURCE_SEED      5u /* an ISO 9660 image made of texts; see seed.c */
 /* The files of a volume. */
 struct vmi_volume_plan {
   const char *name;
@@ -37,9 +38,27 @@ int vmi_spec_volumes (struct hv_host *, const char *state_dir, const char *names
 char *vmi_claim_path (struct hv_host *, const char *state_dir, const char *namespace_, const char *claim);
 char *vmi_overlay_dir (struct hv_host *, const char *state_dir, const char *domain);
 
+/* Whether a volume's disk is made of texts: cloud-init, a Secret, a ConfigMap, sysprep. */
+int vmi_volume_is_seed (const struct vmi_volume *);
+
+/* A Secret or ConfigMap that a spec names. */
+struct vmi_reference {
+  uint32_t kind;
+  const char *name;
+  uint8_t optional;
+  char path[96]; /* of the field, below the spec */
+};
+/* All of them, in the call's memory. */
+int vmi_spec_references (struct hv_host *, const struct vmi_spec *, struct vmi_reference **ret, uint32_t *ret_count,
+                         struct hv_err *);
+
+/* The files of a kernel boot, once they were pulled; NULL: none. */
+struct vmi_boot_files {
+  const char *kernel, *initrd;
+};
 /* The neutral machine of a spec that has its defaults. */
 int vmi_spec_machine (struct hv_host *, const char *domain, const struct vmi_spec *, const struct vmi_volume_plan *,
-                      struct hv_machine *ret, struct hv_err *);
+                      const struct vmi_boot_files *, struct hv_machine *ret, struct hv_err *);
 
 /* vda, vdb …; sda … for every other bus: the target of each disk, in order. `ret` has room for disks.count. */
 #define VMI_TARGET_TEXT 8u

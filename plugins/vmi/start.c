@@ -69,6 +69,7 @@ vmi_start_run (struct vmi_vm *v, struct hv_err *err)
   struct vmi_spec *s = hv_alloc (h, sizeof *s);
   struct hv_machine *m = hv_alloc (h, sizeof *m);
   struct vmi_volume_plan *plans = NULL;
+  struct vmi_boot_files boot = { NULL, NULL };
   if (o == NULL || s == NULL || m == NULL)
     return vmi_no_memory (err);
   int r = read_run (v, o, s, &plans, err);
@@ -79,9 +80,11 @@ vmi_start_run (struct vmi_vm *v, struct hv_err *err)
   if (r == 0)
     r = vmi_volumes_prepare (v, s, plans, err);
   if (r == 0)
+    r = vmi_image_pull_kernel (v, &s->domain.firmware.kernelBoot, &boot, err);
+  if (r == 0)
     vmi_vm_phase (v, VMI_SCHEDULED);
   if (r == 0)
-    r = vmi_spec_machine (h, v->domain, s, plans, m, err);
+    r = vmi_spec_machine (h, v->domain, s, plans, &boot, m, err);
   if (r == 0)
     r = vmi_backend_define (v, m, err);
   if (r == 0)

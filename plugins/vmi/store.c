@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Documents: "vm_<namespace>_<name>" and "pvc_<namespace>_<name>". A name has no '_', so a key is read back without doubt. */
+/* Documents: "vm_<namespace>_<name>", and those of items.c. A name has no '_', so a key is read back without doubt. */
 #include "vmi.h"
 #include <stdio.h>
 #include <string.h>
@@ -168,60 +168,6 @@ load_vm (struct vmi *vmi, const char *namespace_, const char *name, struct hv_er
 }
 
 static int
-add_claim (struct vmi *vmi, struct vmi_store_claim *c, struct hv_err *err)
-{
-  if (vmi->claim_count == vmi->claim_capacity) {
-    uint32_t capacity = vmi->claim_capacity == 0 ? 8 : vmi->claim_capacity * 2;
-    struct vmi_store_claim **more = realloc (vmi->claims, capacity * sizeof *more);
-    if (more == NULL)
-      return vmi_no_memory (err);
-    vmi->claims = more;
-    vmi->claim_capacity = capacity;
-  }
-  vmi->claims[vmi->claim_count++] = c;
-  return 0;
-}
-
-void
-vmi_store_free_claim (struct vmi_store_claim *c)
-{
-  if (c == NULL)
-    return;
-  free (c->namespace_);
-  free (c->name);
-  free (c->key);
-  vmi_bytes_clear (&c->object);
-  free (c);
-}
-HV_CLEAN_DEFINE (claim, struct vmi_store_claim, vmi_store_free_claim)
-
-static int
-load_claim (struct vmi *vmi, const char *key, const char *namespace_, const char *name, struct hv_err *err)
-{
-  struct hv_host *h = vmi->host;
-  struct vmi_claim_document d = { 0 };
-  HV_CLEAN (claim) struct vmi_store_claim *c = calloc (1, sizeof *c);
-  int r = h->api->store_get (h, key, &vmi_claim_document_record, &d, err);
-  if (r == HV_E_DATA_LOSS) { /* its file is still there and is used by its name */
-    hv_log (h, HV_LOG_ERROR, "claim '%s/%s': %s", namespace_, name, hv_err_message (err));
-    return 0;
-  }
-  if (r < 0)
-    return r;
-  if (c == NULL || vmi_text_set (&c->namespace_, namespace_) < 0 || vmi_text_set (&c->name, name) < 0
-      || vmi_text_set (&c->key, key) < 0 || vmi_bytes_set (&c->object, d.object) < 0)
-    return vmi_no_memory (err);
-  (void) snprintf (c->uid, sizeof c->uid, "%s", d.uid);
-  c->created_ms = d.created_ms;
-  c->bytes = d.bytes;
-  c->made = d.made;
-  r = add_claim (vmi, c, err);
-  if (r == 0)
-    c = NULL;
-  return r;
-}
-
-static int
 load_key (struct vmi *vmi, const char *key, struct hv_err *err)
 {
   struct hv_host *h = vmi->host;
@@ -237,8 +183,9 @@ load_key (struct vmi *vmi, const char *key, struct hv_err *err)
   *name++ = '\0';
   if (strcmp (copy, "vm") == 0)
     return load_vm (vmi, namespace_, name, err);
-  if (strcmp (copy, "pvc") == 0)
-    return load_claim (vmi, key, namespace_, name, err);
+  int r = vmi_item_load (vmi, copy, namespace_, name, err);
+  if (r != HV_E_NOT_FOUND)
+    return r;
   hv_log (h, HV_LOG_WARNING, "document '%s' is not of this plugin", key);
   return 0;
 }
@@ -252,39 +199,4 @@ vmi_store_load (struct vmi *vmi, struct hv_err *err)
   for (uint32_t i = 0; i < keys.count && r == 0; i++)
     r = load_key (vmi, keys.items[i], err);
   return r;
-}
-
-/* --- claims --- */
-
-int
-vmi_store_save_claim (struct vmi *vmi, struct vmi_store_claim *c, struct hv_err *err)
-{
-  struct hv_host *h = vmi->host;
-  struct vmi_claim_document d = { 0 };
-  HV_SET (&d, uid, c->uid);
-  HV_SET (&d, created_ms, c->created_ms);
-  HV_SET (&d, bytes, c->bytes);
-  HV_SET (&d, made, c->made);
-  HV_SET (&d, object, vmi_bytes_bin (&c->object));
-  int r = h->api->store_put (h, c->key, &vmi_claim_document_record, &d, err);
-  if (r == 0 && vmi_claim_find (vmi, c->namespace_, c->name) == NULL)
-    r = add_claim (vmi, c, err);
-  return r;
-}
-
-int
-vmi_store_delete_claim (struct vmi *vmi, struct vmi_store_claim *c, struct hv_err *err)
-{
-  struct hv_host *h = vmi->host;
-  int r = h->api->store_delete (h, c->key, err);
-  if (r < 0)
-    return r;
-  for (uint32_t i = 0; i < vmi->claim_count; i++)
-    if (vmi->claims[i] == c) {
-      vmi->claim_count--;
-      memmove (&vmi->claims[i], &vmi->claims[i + 1], (vmi->claim_count - i) * sizeof (struct vmi_store_claim *));
-      break;
-    }
-  vmi_store_free_claim (c);
-  return 0;
 }

@@ -5,7 +5,7 @@
 #include "view.h"
 
 #define VMI_NAMESPACE_FIELD(F, T) F (T, STR, _, namespace, 0, "namespace", .def = "default", .pattern = "name")
-#define VMI_NAME_FIELD(F, T)      F (T, STR, _, name, HV_REQUIRED, "name of the object", .pattern = "name")
+#define VMI_NAME_FIELD(F, T)      F (T, STR, _, name, HV_REQUIRED, "name of the object", .pattern = "subdomain")
 
 #define VMI_APPLY_ARGS(F, T) \
   F (T, STR, _, manifest, HV_REQUIRED | HV_FILE, "YAML or JSON, up to 64 documents", .umin = 1, .max = 1048576) \
@@ -61,11 +61,11 @@ HV_RECORD_STRUCT (vmi_screenshot_args, VMI_SCREENSHOT_ARGS);
 HV_RECORD_STRUCT (vmi_stop_args, VMI_STOP_ARGS);
 
 #define VMI_GET_ARGS(F, T) \
-  F (T, STR, _, name, 0, "only this one", .pattern = "name") \
+  F (T, STR, _, name, 0, "only this one", .pattern = "subdomain") \
   VMI_NAMESPACE_FIELD (F, T) \
   F (T, BOOL, _, all_namespaces, 0, "of every namespace", .def = "false") \
   F (T, U32, _, limit, 0, "at most this many rows", .def = "200", .umin = 1, .max = 1000) \
-  F (T, STR, _, continue_from, 0, "the previous answer's continue_from", .max = 200)
+  F (T, STR, _, continue_from, 0, "the previous answer's continue_from", .max = 400)
 HV_RECORD_STRUCT (vmi_get_args, VMI_GET_ARGS);
 HV_RECORD_EMPTY_STRUCT (vmi_node_args);
 

@@ -15,6 +15,7 @@ HV_RECORD_TABLE (vmi_memory_view, VMI_MEMORY_VIEW, "memory");
 HV_RECORD_TABLE (vmi_interface_view, VMI_INTERFACE_VIEW, "a network interface");
 HV_RECORD_TABLE (vmi_claim_info, VMI_CLAIM_INFO, "a claim");
 HV_RECORD_TABLE (vmi_container_view, VMI_CONTAINER_VIEW, "an image that a volume shows");
+HV_RECORD_TABLE (vmi_kernel_status, VMI_KERNEL_STATUS, "files of a direct kernel boot");
 HV_RECORD_TABLE (vmi_volume_status, VMI_VOLUME_STATUS, "a volume");
 HV_RECORD_TABLE (vmi_vmi_status, VMI_VMI_STATUS, "status of an instance");
 HV_RECORD_TABLE (vmi_extra, VMI_EXTRA, "beyond KubeVirt");
@@ -26,9 +27,6 @@ HV_RECORD_TABLE (vmi_vmi_list, VMI_VMI_LIST, "instances");
 HV_RECORD_TABLE (vmi_vm_list, VMI_VM_LIST, "virtual machines");
 HV_RECORD_TABLE (vmi_vmi_description, VMI_VMI_DESCRIPTION, "an instance and its events");
 HV_RECORD_TABLE (vmi_vm_description, VMI_VM_DESCRIPTION, "a virtual machine and its events");
-HV_RECORD_TABLE (vmi_claim_status, VMI_CLAIM_STATUS, "status of a claim");
-HV_RECORD_TABLE (vmi_claim_view, VMI_CLAIM_VIEW, "PersistentVolumeClaim");
-HV_RECORD_TABLE (vmi_claim_list, VMI_CLAIM_LIST, "claims");
 
 static void *
 items (struct hv_host *h, uint32_t count, size_t size)
@@ -38,8 +36,8 @@ items (struct hv_host *h, uint32_t count, size_t size)
 
 /* --- metadata --- */
 
-static void
-copy_meta (const struct vmi_meta *from, struct vmi_meta_view *to)
+void
+vmi_view_meta (const struct vmi_meta *from, struct vmi_meta_view *to)
 {
   HV_SET (to, name, from->name);
   HV_SET (to, namespace, from->namespace);
@@ -53,7 +51,7 @@ static void
 view_meta (struct vmi_vm *v, const struct vmi_meta *from, struct vmi_meta_view *to)
 {
   struct hv_host *h = v->vmi->host;
-  copy_meta (from, to);
+  vmi_view_meta (from, to);
   HV_SET (to, name, v->name);
   HV_SET (to, namespace, v->namespace_);
   if (v->uid[0] != '\0')
@@ -154,7 +152,7 @@ static void
 view_claim_info (struct vmi_vm *v, const char *claim, struct vmi_volume_status *to)
 {
   struct hv_host *h = v->vmi->host;
-  const struct vmi_store_claim *c = vmi_claim_find (v->vmi, v->namespace_, claim);
+  const struct vmi_item *c = vmi_item_find (v->vmi, VMI_KIND_CLAIM, v->namespace_, claim);
   struct vmi_claim_object *o = hv_alloc (h, sizeof *o);
   char *size = hv_alloc (h, VMI_QUANTITY_TEXT);
   if (c == NULL || o == NULL || size == NULL
@@ -179,14 +177,25 @@ volume_of (const struct vmi_spec *s, const char *name)
   return NULL;
 }
 
-static void
-view_checksum (const struct vmi_vm *v, uint32_t volume, struct vmi_volume_status *out)
+/* Whether what was pulled for a volume, or for VMI_CHECKSUM_*, is known. */
+static int
+view_checksum (const struct vmi_vm *v, uint32_t volume, struct vmi_container_view *out)
 {
   for (uint32_t i = 0; i < v->run.checksum_count; i++)
     if (v->run.checksums[i].volume == volume) {
-      out->has.containerDiskVolume = 1;
-      HV_SET (&out->containerDiskVolume, checksum, v->run.checksums[i].checksum);
+      HV_SET (out, checksum, v->run.checksums[i].checksum);
+      return 1;
     }
+  return 0;
+}
+
+static void
+view_kernel (const struct vmi_vm *v, struct vmi_vmi_status *to)
+{
+  struct vmi_kernel_status *k = &to->kernelBootStatus;
+  k->has.kernelInfo = view_checksum (v, VMI_CHECKSUM_KERNEL, &k->kernelInfo) != 0;
+  k->has.initrdInfo = view_checksum (v, VMI_CHECKSUM_INITRD, &k->initrdInfo) != 0;
+  to->has.kernelBootStatus = k->has.kernelInfo || k->has.initrdInfo;
 }
 
 static int
@@ -205,7 +214,7 @@ view_volumes (struct vmi_vm *v, const struct vmi_spec *s, struct vmi_vmi_status 
     HV_SET (out, name, s->domain.devices.disks.items[i].name);
     HV_SET (out, target, targets[i]);
     if (volume != NULL && HV_HAS (volume, containerDisk))
-      view_checksum (v, (uint32_t) (volume - s->volumes.items), out);
+      out->has.containerDiskVolume = view_checksum (v, (uint32_t) (volume - s->volumes.items), &out->containerDiskVolume) != 0;
     if (volume != NULL && (HV_HAS (volume, persistentVolumeClaim) || HV_HAS (volume, ephemeral)))
       view_claim_info (v,
                        HV_HAS (volume, ephemeral) ? volume->ephemeral.persistentVolumeClaim.claimName
@@ -271,6 +280,7 @@ view_status (struct vmi_vm *v, const struct vmi_spec *s, struct vmi_vmi_status *
   HV_SET (to, phase, v->run.phase);
   HV_SET (to, qosClass, vmi_spec_qos (s));
   view_machine (v, s, to);
+  view_kernel (v, to);
   return r;
 }
 
@@ -371,38 +381,5 @@ vmi_view_events (struct vmi_vm *v, struct vmi_event_view **ret, uint32_t *ret_co
   }
   *ret = list;
   *ret_count = v->note_count;
-  return 0;
-}
-
-int
-vmi_view_claim (struct vmi *vmi, const struct vmi_store_claim *c, struct vmi_claim_view *ret, struct hv_err *err)
-{
-  struct hv_host *h = vmi->host;
-  struct vmi_claim_object *o = hv_alloc (h, sizeof *o);
-  char *size = hv_alloc (h, VMI_QUANTITY_TEXT), *path = vmi_claim_path (h, vmi->state_dir, c->namespace_, c->name);
-  struct hv_bin spec;
-  int exists = 0;
-  if (o == NULL || size == NULL || path == NULL)
-    return vmi_no_memory (err);
-  vmi_quantity_text (c->bytes, size);
-  char *uid = hv_strdup (h, c->uid), *created = vmi_time_text (h, c->created_ms);
-  int r = h->api->decode (h, &vmi_claim_object_record, vmi_bytes_bin (&c->object), HV_DECODE_OPEN, o, err);
-  if (r == 0)
-    r = h->api->encode (h, &vmi_claim_spec_record, &o->spec, &spec, err);
-  if (r == 0)
-    r = vmi_volumes_exists (vmi, path, &exists, err);
-  if (r < 0)
-    return r;
-  HV_SET (ret, apiVersion, "v1");
-  HV_SET (ret, kind, vmi_kind_words[VMI_KIND_CLAIM]);
-  copy_meta (&o->metadata, &ret->metadata);
-  HV_SET (&ret->metadata, uid, uid);
-  HV_SET (&ret->metadata, creationTimestamp, created);
-  HV_SET (ret, spec, spec);
-  HV_SET (&ret->status, phase, exists ? "Bound" : "Pending");
-  ret->status.has.capacity = 1;
-  HV_SET (&ret->status.capacity, storage, size);
-  HV_SET (ret, path, path);
-  ret->has.metadata = ret->has.status = 1;
   return 0;
 }

@@ -62,7 +62,7 @@ HV_RECORD_STRUCT (vmi_interface_view, VMI_INTERFACE_VIEW);
   F (T, REC, vmi_storage_list, requests, 0, "what was asked for") \
   F (T, ENUM, vmi_volume_mode, volumeMode, 0, "Filesystem")
 HV_RECORD_STRUCT (vmi_claim_info, VMI_CLAIM_INFO);
-#define VMI_CONTAINER_VIEW(F, T) F (T, U32, _, checksum, HV_REQUIRED, "CRC-32 of the image")
+#define VMI_CONTAINER_VIEW(F, T) F (T, U32, _, checksum, HV_REQUIRED, "CRC-32 of the file")
 HV_RECORD_STRUCT (vmi_container_view, VMI_CONTAINER_VIEW);
 #define VMI_VOLUME_STATUS(F, T) \
   F (T, REC, vmi_container_view, containerDiskVolume, 0, "its image, as it was pulled") \
@@ -70,6 +70,11 @@ HV_RECORD_STRUCT (vmi_container_view, VMI_CONTAINER_VIEW);
   F (T, STR, _, target, HV_REQUIRED, "name of its disk: vda, sda …") \
   F (T, REC, vmi_claim_info, persistentVolumeClaimInfo, 0, "its claim")
 HV_RECORD_STRUCT (vmi_volume_status, VMI_VOLUME_STATUS);
+
+#define VMI_KERNEL_STATUS(F, T) \
+  F (T, REC, vmi_container_view, kernelInfo, 0, "the kernel") \
+  F (T, REC, vmi_container_view, initrdInfo, 0, "the initial ramdisk")
+HV_RECORD_STRUCT (vmi_kernel_status, VMI_KERNEL_STATUS);
 
 #define VMI_VMI_STATUS(F, T) \
   F (T, RECS, vmi_condition_view, conditions, HV_REQUIRED, "conditions") \
@@ -79,6 +84,7 @@ HV_RECORD_STRUCT (vmi_volume_status, VMI_VOLUME_STATUS);
   F (T, REC, vmi_machine_view, machine, 0, "machine type") \
   F (T, REC, vmi_memory_view, memory, 0, "memory") \
   F (T, STR, _, nodeName, HV_REQUIRED, "this node") \
+  F (T, REC, vmi_kernel_status, kernelBootStatus, 0, "files of a direct kernel boot, as they were pulled") \
   F (T, ENUM, vmi_phase, phase, HV_REQUIRED, "phase") \
   F (T, RECS, vmi_phase_time, phaseTransitionTimestamps, HV_REQUIRED, "phases so far") \
   F (T, STR, _, qosClass, 0, "quality of service") \
@@ -135,14 +141,15 @@ HV_RECORD_STRUCT (vmi_event_view, VMI_EVENT_VIEW);
 #define VMI_CURSOR_FIELDS(F, T) \
   F (T, U64, _, epoch, 0, "cursor to watch from") \
   F (T, U64, _, seq, 0, "cursor to watch from")
+#define VMI_MORE_FIELD(F, T) F (T, STR, _, continue_from, 0, "pass it back to get the next page; absent: that was all")
 #define VMI_VMI_LIST(F, T) \
   F (T, RECS, vmi_vmi_view, items, HV_REQUIRED, "instances, by namespace and name") \
-  F (T, STR, _, continue_from, 0, "pass it back to get the next page; absent: that was all") \
+  VMI_MORE_FIELD (F, T) \
   VMI_CURSOR_FIELDS (F, T)
 HV_RECORD_STRUCT (vmi_vmi_list, VMI_VMI_LIST);
 #define VMI_VM_LIST(F, T) \
   F (T, RECS, vmi_vm_view, items, HV_REQUIRED, "virtual machines, by namespace and name") \
-  F (T, STR, _, continue_from, 0, "pass it back to get the next page; absent: that was all") \
+  VMI_MORE_FIELD (F, T) \
   VMI_CURSOR_FIELDS (F, T)
 HV_RECORD_STRUCT (vmi_vm_list, VMI_VM_LIST);
 #define VMI_VMI_DESCRIPTION(F, T) \
@@ -169,9 +176,43 @@ HV_RECORD_STRUCT (vmi_claim_status, VMI_CLAIM_STATUS);
   F (T, STR, _, path, HV_REQUIRED, "its file on the node")
 HV_RECORD_STRUCT (vmi_claim_view, VMI_CLAIM_VIEW);
 #define VMI_CLAIM_LIST(F, T) \
-  F (T, RECS, vmi_claim_view, items, HV_REQUIRED, "claims") \
+  F (T, RECS, vmi_claim_view, items, HV_REQUIRED, "claims, by namespace and name") \
+  VMI_MORE_FIELD (F, T) \
   VMI_CURSOR_FIELDS (F, T)
 HV_RECORD_STRUCT (vmi_claim_list, VMI_CLAIM_LIST);
+
+/* --- Secrets and ConfigMaps --- */
+
+#define VMI_DATA_EXTRA(F, T) F (T, U32, _, keys, HV_REQUIRED, "how many values it has")
+HV_RECORD_STRUCT (vmi_data_extra, VMI_DATA_EXTRA);
+#define VMI_SECRET_VIEW(F, T) \
+  F (T, STR, _, apiVersion, HV_REQUIRED, "v1") \
+  F (T, STR, _, kind, HV_REQUIRED, "Secret") \
+  F (T, REC, vmi_meta_view, metadata, HV_REQUIRED, "metadata") \
+  F (T, STR, _, type, HV_REQUIRED, "what it is for") \
+  F (T, MAP, _, data, HV_SECRET, "values in base64", .max = VMI_DATA_MAX) \
+  F (T, BOOL, _, immutable, 0, "it is not changed any more") \
+  F (T, REC, vmi_data_extra, hvkit, HV_REQUIRED, "beyond Kubernetes")
+HV_RECORD_STRUCT (vmi_secret_view, VMI_SECRET_VIEW);
+#define VMI_SECRET_LIST(F, T) \
+  F (T, RECS, vmi_secret_view, items, HV_REQUIRED, "Secrets, by namespace and name") \
+  VMI_MORE_FIELD (F, T) \
+  VMI_CURSOR_FIELDS (F, T)
+HV_RECORD_STRUCT (vmi_secret_list, VMI_SECRET_LIST);
+#define VMI_CONFIG_MAP_VIEW(F, T) \
+  F (T, STR, _, apiVersion, HV_REQUIRED, "v1") \
+  F (T, STR, _, kind, HV_REQUIRED, "ConfigMap") \
+  F (T, REC, vmi_meta_view, metadata, HV_REQUIRED, "metadata") \
+  F (T, MAP, _, data, 0, "values as text", .max = VMI_DATA_MAX) \
+  F (T, MAP, _, binaryData, 0, "values in base64", .max = VMI_DATA_MAX) \
+  F (T, BOOL, _, immutable, 0, "it is not changed any more") \
+  F (T, REC, vmi_data_extra, hvkit, HV_REQUIRED, "beyond Kubernetes")
+HV_RECORD_STRUCT (vmi_config_map_view, VMI_CONFIG_MAP_VIEW);
+#define VMI_CONFIG_MAP_LIST(F, T) \
+  F (T, RECS, vmi_config_map_view, items, HV_REQUIRED, "ConfigMaps, by namespace and name") \
+  VMI_MORE_FIELD (F, T) \
+  VMI_CURSOR_FIELDS (F, T)
+HV_RECORD_STRUCT (vmi_config_map_list, VMI_CONFIG_MAP_LIST);
 
 #define VMI_NODE_VIEW(F, T) \
   F (T, STR, _, name, HV_REQUIRED, "name of the node") \
@@ -186,10 +227,13 @@ HV_RECORD_STRUCT (vmi_node_view, VMI_NODE_VIEW);
 HV_RECORD_STRUCT (vmi_node_list, VMI_NODE_LIST);
 
 /* --- building them; memory is the call's --- */
+void vmi_view_meta (const struct vmi_meta *, struct vmi_meta_view *); /* what the object says itself */
 int vmi_view_instance (struct vmi_vm *, struct vmi_vmi_view *ret, struct hv_err *);
 int vmi_view_vm (struct vmi_vm *, struct vmi_vm_view *ret, struct hv_err *);
 int vmi_view_events (struct vmi_vm *, struct vmi_event_view **ret, uint32_t *ret_count, struct hv_err *);
-int vmi_view_claim (struct vmi *, const struct vmi_store_claim *, struct vmi_claim_view *ret, struct hv_err *);
+int vmi_view_secret (struct vmi *, const struct vmi_item *, struct vmi_secret_view *ret, struct hv_err *);
+int vmi_view_config_map (struct vmi *, const struct vmi_item *, struct vmi_config_map_view *ret, struct hv_err *);
+int vmi_view_claim (struct vmi *, const struct vmi_item *, struct vmi_claim_view *ret, struct hv_err *);
 
 /* --- events --- */
 #define VMI_OBJECT_EVENT(F, T) \

@@ -10,7 +10,7 @@ HV_RECORD_TABLE (vmi_transition, VMI_TRANSITION, "a phase and when it began");
 HV_RECORD_TABLE (vmi_checksum, VMI_CHECKSUM, "an image that was pulled");
 HV_RECORD_TABLE (vmi_run_document, VMI_RUN_DOCUMENT, "an instance");
 HV_RECORD_TABLE (vmi_document, VMI_DOCUMENT, "a VM");
-HV_RECORD_TABLE (vmi_claim_document, VMI_CLAIM_DOCUMENT, "a claim");
+HV_RECORD_TABLE (vmi_item_document, VMI_ITEM_DOCUMENT, "an object");
 
 static int
 compare (const struct vmi_vm *v, const char *namespace_, const char *name)
@@ -244,13 +244,4 @@ int
 vmi_vm_final (const struct vmi_vm *v)
 {
   return v->run.exists && (v->run.phase == VMI_SUCCEEDED || v->run.phase == VMI_FAILED);
-}
-
-struct vmi_store_claim *
-vmi_claim_find (struct vmi *vmi, const char *namespace_, const char *name)
-{
-  for (uint32_t i = 0; i < vmi->claim_count; i++)
-    if (strcmp (vmi->claims[i]->namespace_, namespace_) == 0 && strcmp (vmi->claims[i]->name, name) == 0)
-      return vmi->claims[i];
-  return NULL;
 }

@@ -40,11 +40,11 @@ stop (void *self)
     return;
   while (vmi->vm_count > 0)
     vmi_vm_remove (vmi->vms[vmi->vm_count - 1]);
-  for (uint32_t i = 0; i < vmi->claim_count; i++)
-    vmi_store_free_claim (vmi->claims[i]);
+  for (uint32_t i = 0; i < vmi->item_count; i++)
+    vmi_item_free (vmi->items[i]);
   vmi->host->api->cond_free (vmi->host, vmi->unlocked);
   free (vmi->vms);
-  free (vmi->claims);
+  free (vmi->items);
   free (vmi->node_name);
   free (vmi);
 }
@@ -83,6 +83,8 @@ CLI (delete, .words = "delete", .list = "items", .done = "{object} {result}", .s
 CLI (delete_vm, .words = "delete vm", .positional = "name", .done = "{object} {result}");
 CLI (delete_vmi, .words = "delete vmi", .positional = "name", .done = "{object} {result}");
 CLI (delete_pvc, .words = "delete pvc", .positional = "name", .done = "{object} {result}");
+CLI (delete_secret, .words = "delete secret", .positional = "name", .done = "{object} {result}");
+CLI (delete_config_map, .words = "delete configmap|delete cm", .positional = "name", .done = "{object} {result}");
 CLI (get_vm, .words = "get vm|get vms", .positional = "name?", .list = "items", .watch = "*.object", .shorts = "A=all_namespaces",
      .columns = "NAME=metadata.name STATUS=status.printableStatus READY=hvkit.ready AGE=metadata.creationTimestamp:age",
      .wide = "NAMESPACE=metadata.namespace STRATEGY=status.runStrategy GENERATION=metadata.generation BACKEND=hvkit.backend");
@@ -95,6 +97,12 @@ CLI (get_vmi, .words = "get vmi|get vmis", .positional = "name?", .list = "items
 CLI (get_pvc, .words = "get pvc|get pvcs", .positional = "name?", .list = "items", .shorts = "A=all_namespaces",
      .columns = "NAME=metadata.name STATUS=status.phase CAPACITY=status.capacity.storage AGE=metadata.creationTimestamp:age",
      .wide = "NAMESPACE=metadata.namespace PATH=path");
+CLI (get_secret, .words = "get secret|get secrets", .positional = "name?", .list = "items", .shorts = "A=all_namespaces",
+     .columns = "NAME=metadata.name TYPE=type DATA=hvkit.keys AGE=metadata.creationTimestamp:age",
+     .wide = "NAMESPACE=metadata.namespace");
+CLI (get_config_map, .words = "get configmap|get configmaps|get cm", .positional = "name?", .list = "items",
+     .shorts = "A=all_namespaces", .columns = "NAME=metadata.name DATA=hvkit.keys AGE=metadata.creationTimestamp:age",
+     .wide = "NAMESPACE=metadata.namespace");
 CLI (get_node, .words = "get node|get nodes", .list = "items",
      .columns = "NAME=name STATUS=status ARCH=arch CPUS=cpus MEMORY=memory_bytes:bytes BACKENDS=backends", .wide = "KERNEL=kernel");
 CLI (describe_vm, .words = "describe vm", .positional = "name");
@@ -139,12 +147,20 @@ const struct hv_plugin vmi_plugin = {
                                .timeout_ms = DELETE_MS, .cli = &cli_delete_vmi),
                     HV_METHOD ("delete_pvc", HV_OPERATOR, vmi_delete_pvc, &vmi_ref_args_record, &vmi_outcome_record,
                                "Delete a claim that no VM uses, and its file if it was made for it", .cli = &cli_delete_pvc),
+                    HV_METHOD ("delete_secret", HV_OPERATOR, vmi_delete_secret, &vmi_ref_args_record, &vmi_outcome_record,
+                               "Delete a Secret; what runs keeps its copy", .cli = &cli_delete_secret),
+                    HV_METHOD ("delete_configmap", HV_OPERATOR, vmi_delete_config_map, &vmi_ref_args_record, &vmi_outcome_record,
+                               "Delete a ConfigMap; what runs keeps its copy", .cli = &cli_delete_config_map),
                     HV_METHOD ("get_vm", HV_VIEWER, vmi_get_vm, &vmi_get_args_record, &vmi_vm_list_record, "Virtual machines",
                                .flags = HV_READ, .cli = &cli_get_vm),
                     HV_METHOD ("get_vmi", HV_VIEWER, vmi_get_vmi, &vmi_get_args_record, &vmi_vmi_list_record,
                                "Instances of virtual machines", .flags = HV_READ, .cli = &cli_get_vmi),
                     HV_METHOD ("get_pvc", HV_VIEWER, vmi_get_pvc, &vmi_get_args_record, &vmi_claim_list_record, "Claims",
                                .flags = HV_READ, .cli = &cli_get_pvc),
+                    HV_METHOD ("get_secret", HV_OPERATOR, vmi_get_secret, &vmi_get_args_record, &vmi_secret_list_record,
+                               "Secrets, with what they hold", .flags = HV_READ, .cli = &cli_get_secret),
+                    HV_METHOD ("get_configmap", HV_VIEWER, vmi_get_config_map, &vmi_get_args_record, &vmi_config_map_list_record,
+                               "ConfigMaps", .flags = HV_READ, .cli = &cli_get_config_map),
                     HV_METHOD ("get_node", HV_VIEWER, vmi_get_node, &vmi_node_args_record, &vmi_node_list_record, "This node",
                                .flags = HV_READ, .timeout_ms = 60000, .cli = &cli_get_node),
                     HV_METHOD ("describe_vm", HV_VIEWER, vmi_describe_vm, &vmi_ref_args_record, &vmi_vm_description_record,

@@ -4,6 +4,7 @@
  * objects are kept encoded and decoded into the memory of the call that looks at them. */
 #ifndef VMI_VMI_H
 #define VMI_VMI_H
+#include "data.h"
 #include "spec.h"
 #include "uuid.h"
 #include <hvkit/iface/agent.h>
@@ -12,6 +13,7 @@
 #define VMI_CONFIG(F, T) \
   F (T, STR, _, backend, 0, "hypervisor instance for VMs that name none; absent: the only one there is", .pattern = "name") \
   F (T, STR, _, image, 0, "instance that pulls container disks; absent: the only one there is", .pattern = "name") \
+  F (T, STR, _, genisoimage, HV_PATH, "program that makes ISO 9660 images", .def = "/usr/bin/genisoimage", .umin = 2, .max = 4096) \
   F (T, STR, _, node, 0, "name of this node; absent: its host name", .umin = 1, .max = 63) \
   F (T, U32, _, retry_ms, 0, "a failed start is tried again after this long, then twice as long each time", .unit = "ms", \
      .def = "1000", .umin = 1, .max = 3600000) \
@@ -47,16 +49,18 @@ extern const char *const vmi_condition_words[];
 #define VMI_RESTART_REQUIRED 5u
 #define VMI_CONDITIONS       6u
 
-/* --- what is on disk: one document per VM and per claim --- */
+/* --- what is on disk: one document per object --- */
 
 #define VMI_TRANSITION(F, T) \
   F (T, ENUM, vmi_phase, phase, HV_REQUIRED, "phase") \
   F (T, U64, _, at_ms, HV_REQUIRED, "entered at, ms since 1970", .unit = "ms")
 HV_RECORD_STRUCT (vmi_transition, VMI_TRANSITION);
 #define VMI_CHECKSUM(F, T) \
-  F (T, U32, _, volume, HV_REQUIRED, "its place in the spec") \
+  F (T, U32, _, volume, HV_REQUIRED, "its place in the spec; or of the kernel, VMI_CHECKSUM_*") \
   F (T, U32, _, checksum, HV_REQUIRED, "CRC-32 of the image that it shows")
 HV_RECORD_STRUCT (vmi_checksum, VMI_CHECKSUM);
+#define VMI_CHECKSUM_KERNEL 0xfffffffeu
+#define VMI_CHECKSUM_INITRD 0xffffffffu
 #define VMI_RUN_DOCUMENT(F, T) \
   F (T, STR, _, uid, HV_REQUIRED, "of the instance", .pattern = "uuid") \
   F (T, U64, _, created_ms, HV_REQUIRED, "ms since 1970", .unit = "ms") \
@@ -81,13 +85,13 @@ HV_RECORD_STRUCT (vmi_run_document, VMI_RUN_DOCUMENT);
   F (T, REC, vmi_run_document, run, 0, "its instance")
 HV_RECORD_STRUCT (vmi_document, VMI_DOCUMENT);
 
-#define VMI_CLAIM_DOCUMENT(F, T) \
+#define VMI_ITEM_DOCUMENT(F, T) \
   F (T, STR, _, uid, HV_REQUIRED, "of the object", .pattern = "uuid") \
   F (T, U64, _, created_ms, HV_REQUIRED, "ms since 1970", .unit = "ms") \
-  F (T, U64, _, bytes, HV_REQUIRED, "size of its disk", .unit = "bytes") \
-  F (T, BOOL, _, made, HV_REQUIRED, "its file was made for it, so it is raw and goes with it") \
+  F (T, U64, _, bytes, 0, "of a claim: size of its disk", .unit = "bytes") \
+  F (T, BOOL, _, made, 0, "of a claim: its file was made for it, so it is raw and goes with it", .def = "false") \
   F (T, ANY, _, object, HV_REQUIRED, "as it was applied")
-HV_RECORD_STRUCT (vmi_claim_document, VMI_CLAIM_DOCUMENT);
+HV_RECORD_STRUCT (vmi_item_document, VMI_ITEM_DOCUMENT);
 
 /* --- in memory --- */
 
@@ -166,12 +170,15 @@ struct vmi_vm {
   uint32_t note_count;
 };
 
-struct vmi_store_claim {
+/* An object that no machine comes of: a claim, a Secret, a ConfigMap. */
+struct vmi_item {
+  uint32_t kind;
   char *namespace_, *name, *key;
   char uid[VMI_UUID_TEXT];
-  uint64_t created_ms, bytes;
-  uint8_t made;
+  uint64_t created_ms;
   struct vmi_bytes object;
+  uint64_t bytes; /* of a claim: size of its disk */
+  uint8_t made;   /* of a claim: its file was made for it */
 };
 
 struct vmi {
@@ -182,8 +189,8 @@ struct vmi {
   char *node_name;
   struct vmi_vm **vms; /* by namespace and name */
   uint32_t vm_count, vm_capacity;
-  struct vmi_store_claim **claims;
-  uint32_t claim_count, claim_capacity;
+  struct vmi_item **items;
+  uint32_t item_count, item_capacity;
   uint8_t locked; /* somebody changes objects; see vmi_lock */
   struct hv_cond *unlocked;
 };
@@ -220,15 +227,30 @@ void vmi_run_clear (struct vmi_run *);
 void vmi_vm_phase (struct vmi_vm *, uint32_t phase);
 int vmi_vm_alive (const struct vmi_vm *); /* the backend has, or may have, a process */
 int vmi_vm_final (const struct vmi_vm *); /* its instance has ended */
-struct vmi_store_claim *vmi_claim_find (struct vmi *, const char *namespace_, const char *name);
 
 /* --- store.c [coro] --- */
 int vmi_store_save (struct vmi_vm *, struct hv_err *); /* one writer per VM at a time; the newest state is on disk afterwards */
 int vmi_store_delete (struct vmi_vm *, struct hv_err *);
 int vmi_store_load (struct vmi *, struct hv_err *);
-int vmi_store_save_claim (struct vmi *, struct vmi_store_claim *, struct hv_err *);   /* adds it to the list */
-int vmi_store_delete_claim (struct vmi *, struct vmi_store_claim *, struct hv_err *); /* and frees it */
-void vmi_store_free_claim (struct vmi_store_claim *);
+
+/* --- items.c: the list of what no machine comes of --- */
+struct vmi_item *vmi_item_find (struct vmi *, uint32_t kind, const char *namespace_, const char *name); /* borrowed; NULL */
+struct vmi_item *vmi_item_new (struct vmi *, uint32_t kind, const char *namespace_, const char *name,
+                               struct hv_err *); /* not on the list yet */
+int vmi_item_add (struct vmi *, struct vmi_item *, struct hv_err *);
+void vmi_item_free (struct vmi_item *);
+HV_CLEAN_DEFINE (vmi_item, struct vmi_item, vmi_item_free)
+int vmi_item_save (struct vmi *, struct vmi_item *, struct hv_err *);   /* [coro] */
+int vmi_item_delete (struct vmi *, struct vmi_item *, struct hv_err *); /* [coro] and frees it */
+/* [coro] The document of that name onto the list; NOT_FOUND: the prefix is of no such kind. */
+int vmi_item_load (struct vmi *, const char *prefix, const char *namespace_, const char *name, struct hv_err *);
+/* What a Secret or a ConfigMap has, in the call's memory; NOT_FOUND names it. */
+int vmi_item_values (struct vmi *, uint32_t kind, const char *namespace_, const char *name, struct vmi_values *ret,
+                     struct hv_err *);
+
+/* --- item_apply.c --- */
+int vmi_item_check (struct vmi *, const struct vmi_object *, uint64_t *ret_bytes, struct hv_err *);
+int vmi_item_apply (struct vmi *, const struct vmi_object *, int dry_run, uint32_t *ret, struct hv_err *); /* [coro] */
 
 /* --- backend.c [coro] --- */
 /* The hypervisor instance for a VM: named by the annotation, else the configuration, else the only one. The call's memory. */
@@ -243,18 +265,36 @@ int vmi_backend_shutdown (struct vmi_vm *, uint64_t grace_ms, struct hv_err *); 
 int vmi_backend_undefine (struct vmi_vm *, struct hv_err *);                    /* what is not defined is undefined */
 int vmi_backend_simple (struct vmi_vm *, const char *verb, struct hv_err *);    /* pause, resume, stop */
 
-/* --- volumes.c [coro] --- */
 /* --- image.c [coro] --- */
 int vmi_image_pull (struct vmi_vm *, struct vmi_volume_plan *, uint32_t volume,
-                    struct hv_err *);                     /* fills in path and format; the VM depends on it */
+                    struct hv_err *); /* fills in path and format; the VM depends on it */
+int vmi_image_pull_kernel (struct vmi_vm *, const struct vmi_kernel_boot *, struct vmi_boot_files *ret, struct hv_err *);
 int vmi_image_release (struct vmi_vm *, struct hv_err *); /* the run depends on none any more */
+
+/* --- seed.c, iso.c: disks made of texts --- */
+#define VMI_SEED_FILES 60u /* as many descriptors a child is given, less the image and the list */
+struct vmi_seed_file {
+  const char *path; /* in the image */
+  struct hv_bin bytes;
+};
+struct vmi_seed {
+  const char *label;
+  struct vmi_seed_file files[VMI_SEED_FILES];
+  uint32_t count;
+};
+/* What the disk of a volume has, as KubeVirt lays it out; the call's memory. NOT_FOUND: a Secret, a ConfigMap, or a key of it. */
+int vmi_seed_fill (struct vmi_vm *, const struct vmi_spec *, const struct vmi_volume *, struct vmi_seed *ret, struct hv_err *);
+/* [coro] An ISO 9660 image (Joliet, Rock Ridge) with mode 0600, durable; its directory exists, it does not. */
+int vmi_iso_make (struct vmi *, const char *path, const struct vmi_seed *, struct hv_err *);
+
+/* --- volumes.c [coro] --- */
 int vmi_volumes_prepare (struct vmi_vm *, const struct vmi_spec *, struct vmi_volume_plan *,
                          struct hv_err *); /* fills in what it finds */
 int vmi_volumes_drop_overlays (struct vmi_vm *, struct hv_err *);
 /* Whether every claim of a spec has a file or a size. `sizes`: claims of the same manifest. */
 int vmi_volumes_check (struct vmi *, const struct vmi_volume_plan *, uint32_t count, const char *namespace_,
                        const struct vmi_manifest *sizes, struct hv_err *);
-int vmi_volumes_remove_claim (struct vmi *, const struct vmi_store_claim *, struct hv_err *);
+int vmi_volumes_remove_claim (struct vmi *, const struct vmi_item *, struct hv_err *);
 int vmi_volumes_exists (struct vmi *, const char *path, int *ret, struct hv_err *);
 void vmi_volumes_sweep (struct vmi *); /* overlays of VMs that are not there any more */
 
@@ -287,6 +327,9 @@ const char *vmi_condition_message (struct vmi_vm *, uint32_t which);
 /* The paths (up to 16, then "…") in which two encoded values differ, joined by ", "; NULL: none. The call's memory. */
 char *vmi_diff (struct hv_host *, struct hv_bin a, struct hv_bin b);
 
+/* get.c: whether an object comes after "namespace/name" in a list. */
+int vmi_is_after (struct vmi *, const char *namespace_, const char *name, const char *continue_from);
+
 /* --- delete.c --- */
 int vmi_delete_begin (struct vmi_vm *, int64_t grace_s, struct hv_err *); /* [coro] the intent is durable; -1: the spec's grace */
 int vmi_delete_wait (struct vmi_vm *, struct hv_call *, struct hv_err *); /* [coro] until it is gone */
@@ -298,9 +341,13 @@ int vmi_apply (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_delete (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_delete_vm (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_delete_vmi (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_delete_secret (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_delete_config_map (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_delete_pvc (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_get_vm (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_get_vmi (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_get_secret (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_get_config_map (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_get_pvc (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_get_node (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_describe_vm (void *, struct hv_call *, const void *, void *, struct hv_err *);

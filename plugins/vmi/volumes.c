@@ -162,7 +162,7 @@ static int
 create_missing (struct vmi_vm *v, const struct vmi_volume_plan *p, struct hv_err *err)
 {
   struct vmi *vmi = v->vmi;
-  const struct vmi_store_claim *c = p->claim != NULL ? vmi_claim_find (vmi, v->namespace_, p->claim) : NULL;
+  const struct vmi_item *c = p->claim != NULL ? vmi_item_find (vmi, VMI_KIND_CLAIM, v->namespace_, p->claim) : NULL;
   uint64_t bytes = c != NULL ? c->bytes : p->create_bytes;
   if (bytes == 0)
     return hv_err_set (err, HV_E_NOT_FOUND,
@@ -199,7 +199,7 @@ static int
 make_overlay (struct vmi_vm *v, const struct vmi_volume_plan *p, struct hv_err *err)
 {
   struct hv_host *h = v->vmi->host;
-  const struct vmi_store_claim *c = p->claim != NULL ? vmi_claim_find (v->vmi, v->namespace_, p->claim) : NULL;
+  const struct vmi_item *c = p->claim != NULL ? vmi_item_find (v->vmi, VMI_KIND_CLAIM, v->namespace_, p->claim) : NULL;
   int made = p->container != NULL || (c != NULL && c->made); /* the claim may be gone after the next line */
   struct hv_disk_overlay_args a = { 0 };
   struct hv_disk_info info;
@@ -228,6 +228,16 @@ make_empty (struct vmi_vm *v, const struct vmi_volume_plan *p, struct hv_err *er
 }
 
 static int
+make_seed (struct vmi_vm *v, const struct vmi_spec *s, const struct vmi_volume_plan *p, uint32_t i, struct hv_err *err)
+{
+  struct vmi_seed *seed = hv_alloc (v->vmi->host, sizeof *seed);
+  int r = seed != NULL ? vmi_seed_fill (v, s, &s->volumes.items[i], seed, err) : vmi_no_memory (err);
+  if (r == 0)
+    r = run_job (v->vmi, job_parents, p->path, NULL, err);
+  return r < 0 ? r : vmi_iso_make (v->vmi, p->path, seed, err);
+}
+
+static int
 prepare_file (struct vmi_vm *v, const struct vmi_volume_plan *p, struct hv_err *err)
 {
   int exists = 0;
@@ -238,10 +248,11 @@ prepare_file (struct vmi_vm *v, const struct vmi_volume_plan *p, struct hv_err *
 }
 
 static int
-prepare_one (struct vmi_vm *v, struct vmi_volume_plan *p, uint32_t i, struct hv_err *err)
+prepare_one (struct vmi_vm *v, const struct vmi_spec *s, struct vmi_volume_plan *p, uint32_t i, struct hv_err *err)
 {
   int r = p->source == VMI_SOURCE_CONTAINER ? vmi_image_pull (v, p, i, err)
           : p->source == VMI_SOURCE_EMPTY   ? make_empty (v, p, err)
+          : p->source == VMI_SOURCE_SEED    ? make_seed (v, s, p, i, err)
                                             : prepare_file (v, p, err);
   if (r == 0 && p->overlay != NULL)
     r = make_overlay (v, p, err);
@@ -254,7 +265,7 @@ vmi_volumes_prepare (struct vmi_vm *v, const struct vmi_spec *s, struct vmi_volu
 {
   int r = vmi_volumes_drop_overlays (v, err);
   for (uint32_t i = 0; i < s->volumes.count && r == 0; i++)
-    r = prepare_one (v, &plans[i], i, err);
+    r = prepare_one (v, s, &plans[i], i, err);
   return r;
 }
 
@@ -273,7 +284,7 @@ has_size (struct vmi *vmi, const char *namespace_, const char *claim, const stru
     if (m->objects[i].kind == VMI_KIND_CLAIM && strcmp (m->objects[i].name, claim) == 0
         && strcmp (m->objects[i].namespace_, namespace_) == 0)
       return 1;
-  return vmi_claim_find (vmi, namespace_, claim) != NULL;
+  return vmi_item_find (vmi, VMI_KIND_CLAIM, namespace_, claim) != NULL;
 }
 
 int
@@ -281,7 +292,7 @@ vmi_volumes_check (struct vmi *vmi, const struct vmi_volume_plan *plans, uint32_
                    const struct vmi_manifest *sizes, struct hv_err *err)
 {
   for (uint32_t i = 0; i < count; i++) {
-    if (plans[i].source == VMI_SOURCE_CONTAINER || plans[i].source == VMI_SOURCE_EMPTY)
+    if (plans[i].source == VMI_SOURCE_CONTAINER || plans[i].source == VMI_SOURCE_EMPTY || plans[i].source == VMI_SOURCE_SEED)
       continue; /* there when it starts */
     int exists = 0, r = vmi_volumes_exists (vmi, plans[i].path, &exists, err);
     if (r == 0 && !exists && plans[i].claim != NULL && !has_size (vmi, namespace_, plans[i].claim, sizes))
@@ -297,7 +308,7 @@ vmi_volumes_check (struct vmi *vmi, const struct vmi_volume_plan *plans, uint32_
 }
 
 int
-vmi_volumes_remove_claim (struct vmi *vmi, const struct vmi_store_claim *c, struct hv_err *err)
+vmi_volumes_remove_claim (struct vmi *vmi, const struct vmi_item *c, struct hv_err *err)
 {
   return c->made ? run_job (vmi, job_remove_claim, vmi_claim_path (vmi->host, vmi->state_dir, c->namespace_, c->name), NULL, err)
                  : 0;

@@ -18,11 +18,15 @@ try_object (struct vmi_object *o)
   struct vmi_volume_plan *plans;
   struct hv_machine m;
   struct hv_bin b;
-  if (o->kind == VMI_KIND_CLAIM || vmi_spec_check (s, "spec", &o->vm.metadata.annotations, &node, NULL) < 0)
+  const struct vmi_boot_files boot = { HV_HAS (&s->domain.firmware, kernelBoot) ? "/boot/kernel" : NULL, NULL };
+  struct vmi_reference *refs;
+  uint32_t n;
+  if (!vmi_object_is_machine (o) || vmi_spec_check (s, "spec", &o->vm.metadata.annotations, &node, NULL) < 0)
     return;
   if (vmi_spec_defaults (h, s, &node, o->name, NULL) < 0
       || vmi_spec_volumes (h, "/state", o->namespace_, o->name, s, &o->vm.metadata.annotations, &plans, NULL) < 0
-      || vmi_spec_machine (h, "domain", s, plans, &m, NULL) < 0 || h->api->encode (h, &hv_machine_record, &m, &b, NULL) < 0)
+      || vmi_spec_references (h, s, &refs, &n, NULL) < 0 || vmi_spec_machine (h, "domain", s, plans, &boot, &m, NULL) < 0
+      || h->api->encode (h, &hv_machine_record, &m, &b, NULL) < 0)
     abort (); /* what was accepted has to work */
   memset (&m, 0, sizeof m);
   if (h->api->decode (h, &hv_machine_record, b, 0, &m, NULL) < 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Manifests to objects, defaults and machines, and what is refused on the way. */
+#include "../data.h"
 #include "../manifest.h"
 #include "../spec.h"
 #include "../vmi.h"
@@ -56,7 +57,7 @@ outcome (const char *text, int *ret_code)
   int r = vmi_manifest_read (test_host (), text, "default", &m, err);
   for (uint32_t i = 0; r == 0 && i < m.count; i++) {
     struct vmi_object *o = &m.objects[i];
-    if (o->kind == VMI_KIND_CLAIM)
+    if (!vmi_object_is_machine (o))
       continue;
     r = vmi_spec_check (&o->vm.spec.template.spec, vmi_object_prefix (o), &o->vm.metadata.annotations, &node, err);
     if (r < 0)
@@ -146,7 +147,7 @@ every_unknown_field_is_refused_by_name_and_path (void **state)
     { "  name: ubuntu-amd\n", "  generateName: x\n", "unknown key 'generateName' in metadata" },
     { "  running: true\n", "  dataVolumeTemplates: []\n", "unknown key 'dataVolumeTemplates' in spec" },
     { "    metadata:\n", "      name: x\n", "unknown key 'name' in spec.template.metadata" },
-    { "      architecture: amd64\n", "      hostname: x\n", "unknown key 'hostname' in spec.template.spec" },
+    { "      architecture: amd64\n", "      subdomain: x\n", "unknown key 'subdomain' in spec.template.spec" },
     { "      architecture: amd64\n", "      tolerations: []\n", "unknown key 'tolerations'" },
     { "          cores: 4\n", "          maxSockets: 4\n", "unknown key 'maxSockets' in spec.template.spec.domain.cpu" },
     { "        cpu:\n", "          dedicatedCpuPlacement: true\n", "unknown key 'dedicatedCpuPlacement'" },
@@ -158,8 +159,8 @@ every_unknown_field_is_refused_by_name_and_path (void **state)
     { "        features:\n", "          smm: {}\n", "unknown key 'smm' in spec.template.spec.domain.features" },
     { "        machine:\n", "          tipe: q35\n", "did you mean 'type'?" },
     { "          limits:\n", "            ephemeral-storage: 1\n", "unknown key 'ephemeral-storage'" },
-    { "      - name: rootdisk\n", "        cloudInitNoCloud: {}\n",
-      "unknown key 'cloudInitNoCloud' in spec.template.spec.volumes[0]" },
+    { "      - name: rootdisk\n", "        downwardAPI: {}\n",
+      "unknown key 'downwardAPI' in spec.template.spec.volumes[0]" },
     { "        persistentVolumeClaim:\n", "          readOnly: true\n", "unknown key 'readOnly'" },
   };
   (void) state;
@@ -242,7 +243,7 @@ bad_values_are_refused (void **state)
       "volumes[1].containerDisk.path: an absolute path" },
     { disk_volume, "containerDisk:\n          image: r.example/a\n          imagePullPolicy: Sometimes", HV_E_INVALID_ARGUMENT,
       "imagePullPolicy" },
-    { disk_volume, "containerDisk:\n          image: r.example/a\n          imagePullSecret: s", HV_E_INVALID_ARGUMENT,
+    { disk_volume, "containerDisk:\n          image: r.example/a\n          imagePullSecret: S!", HV_E_INVALID_ARGUMENT,
       "imagePullSecret" },
     { disk_volume, "emptyDisk:\n          capacity: 1k", HV_E_INVALID_ARGUMENT,
       "volumes[1].emptyDisk.capacity: must be at least 1Mi" },
@@ -349,7 +350,7 @@ a_machine_is_what_the_spec_says (void **state)
   assert_int_equal (vmi_spec_defaults (test_host (), s, &node, NULL, NULL), 0);
   assert_int_equal (vmi_spec_volumes (test_host (), "/state", o->namespace_, o->name, s, &o->vm.metadata.annotations, &plans, NULL),
                     0);
-  assert_int_equal (vmi_spec_machine (test_host (), "lab_one", s, plans, &m, NULL), 0);
+  assert_int_equal (vmi_spec_machine (test_host (), "lab_one", s, plans, &(struct vmi_boot_files){ NULL, NULL }, &m, NULL), 0);
   char *json = json_of (&hv_machine_record, &m);
   assert_string_equal (
       json,
@@ -393,6 +394,161 @@ targets_go_on_after_z (void **state)
   assert_string_equal (targets[53], "vdbb");
 }
 
+/* --- Secrets, ConfigMaps, and what names them --- */
+
+static const char secret_text[] = "apiVersion: v1\nkind: Secret\nmetadata: {name: registry.example.com}\n";
+
+static struct vmi_object *
+secret (const char *more)
+{
+  return object (hv_printf (test_host (), "%s%s", secret_text, more), 0);
+}
+
+static void
+a_secret_is_kept_in_base64 (void **state)
+{
+  struct vmi_values values;
+  (void) state;
+  struct vmi_secret *s = &secret ("stringData: {a: new, b: xyz}\ndata:\n  a: b2xk\n  c: |\n    aGVs\n    bG8=\n")->secret;
+  assert_string_equal (s->type, "Opaque");
+  assert_int_equal (s->stringData.count, 0);
+  assert_int_equal (vmi_secret_values (test_host (), s, &values, NULL), 0);
+  assert_int_equal (values.count, 3);
+  const struct vmi_value *a = vmi_value_find (&values, "a"), *c = vmi_value_find (&values, "c");
+  assert_non_null (a);
+  assert_non_null (c);
+  assert_int_equal (a->bytes.size, 3);
+  assert_memory_equal (a->bytes.data, "new", 3);
+  assert_int_equal (c->bytes.size, 5);
+  assert_memory_equal (c->bytes.data, "hello", 5);
+  assert_null (vmi_value_find (&values, "d"));
+}
+
+static void
+bad_secrets_are_refused (void **state)
+{
+  static const struct {
+    const char *more, *want;
+  } bad[] = {
+    { "data: {a: b2x}\n", "line 4: data.a: it is not base64" },
+    { "data: {a: \"b2=k\"}\n", "data.a: it is not base64" },
+    { "data: {a: \"b-==\"}\n", "data.a: it is not base64" },
+    { "data: {\"../a\": \"\"}\n", "a key is letters" },
+    { "stringData: {\"a=b\": \"\"}\n", "a key is letters" },
+    { "stringData: {\"..\": \"\"}\n", "a key is letters" },
+    { "type: kubernetes.io/dockerconfigjson\n", "data..dockerconfigjson: required by the type" },
+    { "type: kubernetes.io/dockerconfigjson\nstringData: {.dockerconfigjson: \"{\"}\n", "it is not the JSON of a docker" },
+    { "type: kubernetes.io/dockercfg\nstringData: {.dockercfg: \"[]\"}\n", "it is not the JSON of a docker" },
+    { "secret: 1\n", "unknown key 'secret'" },
+  };
+  (void) state;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    expect_refused (hv_printf (test_host (), "%s%s", secret_text, bad[i].more), HV_E_INVALID_ARGUMENT, bad[i].want);
+  expect_accepted (
+      hv_printf (test_host (), "%stype: kubernetes.io/dockerconfigjson\nstringData: {.dockerconfigjson: \"{}\"}\n", secret_text));
+  expect_refused ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: x}\nbinaryData: {a: eA==}\n",
+                  HV_E_INVALID_ARGUMENT, "binaryData.a: data has this key too");
+  expect_refused (
+      "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: a.b}\nspec: {resources: {requests: {storage: 1Gi}}}\n",
+      HV_E_INVALID_ARGUMENT, "metadata.name: 'a.b' is not a name");
+}
+
+/* What base64 says goes there and back, whatever its length. */
+static void
+base64_goes_there_and_back (void **state)
+{
+  uint8_t bytes[64];
+  struct hv_bin back;
+  (void) state;
+  for (size_t i = 0; i < sizeof bytes; i++)
+    bytes[i] = (uint8_t) (i * 37);
+  for (size_t n = 0; n <= sizeof bytes; n++) {
+    char *text = vmi_base64_encode (test_host (), (struct hv_bin){ bytes, n });
+    assert_int_equal (vmi_base64_decode (test_host (), text, &back, NULL), 0);
+    assert_int_equal (back.size, n);
+    assert_memory_equal (back.data, bytes, n);
+  }
+}
+
+static char *
+with_volume (const char *volume)
+{
+  return hv_printf (test_host (),
+                    "apiVersion: kubevirt.io/v1\nkind: VirtualMachineInstance\nmetadata: {name: a}\nspec:\n  domain:\n"
+                    "    memory: {guest: 64Mi}\n    devices: {autoattachPodInterface: false}\n  volumes:\n  - name: v\n    %s\n",
+                    volume);
+}
+
+static void
+volumes_made_of_texts (void **state)
+{
+  static const struct {
+    const char *volume, *want;
+  } bad[] = {
+    { "cloudInitNoCloud: {}", "spec.volumes[0].cloudInitNoCloud: give userData, networkData, or both" },
+    { "cloudInitNoCloud: {userData: a, secretRef: {name: b}}", "give one of userData, userDataBase64, secretRef" },
+    { "cloudInitConfigDrive: {networkDataBase64: a, networkData: b}", "give one of networkData" },
+    { "cloudInitConfigDrive: {userDataBase64: \"!\"}", "cloudInitConfigDrive.userDataBase64: it is not base64" },
+    { "cloudInitNoCloud: {userData: a}\n  - name: w\n    cloudInitConfigDrive: {userData: a}", "spec.volumes[1]: another volume" },
+    { "configMap: {name: a, volumeLabel: \"\\u00e9\"}", "configMap.volumeLabel: only printable" },
+    { "sysprep: {}", "spec.volumes[0].sysprep: give one of" },
+    { "sysprep: {secret: {name: a}, configMap: {name: b}}", "give one of" },
+    { "secret: {secretName: A}", "secret.secretName" },
+    { "secret: {secretName: a}\n    emptyDisk: {capacity: 1Gi}", "give one of" },
+  };
+  struct vmi_reference *refs;
+  uint32_t n = 0;
+  (void) state;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    expect_refused (with_volume (bad[i].volume), HV_E_INVALID_ARGUMENT, bad[i].want);
+  const char *text = with_volume ("cloudInitNoCloud: {secretRef: {name: u}, networkDataSecretRef: {name: n}}\n"
+                                  "  - name: s\n    secret: {secretName: s, optional: true}\n"
+                                  "  - name: m\n    sysprep: {configMap: {name: m}}\n"
+                                  "  - name: d\n    containerDisk: {image: r.example/a, imagePullSecret: p}");
+  expect_accepted (text);
+  struct vmi_object *o = object (text, 0);
+  assert_int_equal (vmi_spec_references (test_host (), &o->vm.spec.template.spec, &refs, &n, NULL), 0);
+  assert_int_equal (n, 5);
+  assert_string_equal (refs[1].path, "volumes[0].cloudInitNoCloud.networkDataSecretRef.name");
+  assert_true (refs[2].optional);
+  assert_int_equal (refs[3].kind, VMI_KIND_CONFIG_MAP);
+  assert_string_equal (refs[4].name, "p");
+}
+
+static void
+a_kernel_is_started_from_an_image (void **state)
+{
+  static const struct {
+    const char *boot, *want;
+  } bad[] = {
+    { "{kernelArgs: a}", "spec.domain.firmware.kernelBoot.container: required" },
+    { "{container: {image: a}}", "kernelBoot.container.kernelPath: required" },
+    { "{container: {image: a, kernelPath: aa}}", "kernelPath: an absolute path" },
+    { "{container: {image: a, kernelPath: /a, initrdPath: /../a}}", "initrdPath: an absolute path" },
+  };
+  (void) state;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    expect_refused (replace (with_volume ("emptyDisk: {capacity: 1Gi}"),
+                             "    memory:", hv_printf (test_host (), "    firmware: {kernelBoot: %s}\n    memory:", bad[i].boot)),
+                    HV_E_INVALID_ARGUMENT, bad[i].want);
+  struct vmi_object *o = object (replace (with_volume ("emptyDisk: {capacity: 1Gi}"), "    memory:",
+                                          "    firmware: {kernelBoot: {kernelArgs: quiet, container: {image: \"a:1\", "
+                                          "kernelPath: /boot/k, initrdPath: /boot/i}}}\n    memory:"),
+                                 0);
+  struct vmi_spec *s = &o->vm.spec.template.spec;
+  struct vmi_volume_plan *plans;
+  struct hv_machine m;
+  assert_int_equal (vmi_spec_defaults (test_host (), s, &node, NULL, NULL), 0);
+  assert_int_equal (s->domain.firmware.kernelBoot.container.imagePullPolicy, VMI_PULL_IF_NOT_PRESENT);
+  assert_int_equal (vmi_spec_volumes (test_host (), "/state", o->namespace_, o->name, s, &o->vm.metadata.annotations, &plans, NULL),
+                    0);
+  const struct vmi_boot_files files = { "/cache/k", "/cache/i" };
+  assert_int_equal (vmi_spec_machine (test_host (), "lab_one", s, plans, &files, &m, NULL), 0);
+  assert_string_equal (m.kernel.kernel, "/cache/k");
+  assert_string_equal (m.kernel.initrd, "/cache/i");
+  assert_string_equal (m.kernel.cmdline, "quiet");
+}
+
 /* --- diff --- */
 
 static struct hv_bin
@@ -432,6 +588,11 @@ main (void)
     cmocka_unit_test_teardown (small_specs_get_whole_machines, teardown),
     cmocka_unit_test_teardown (a_machine_is_what_the_spec_says, teardown),
     cmocka_unit_test_teardown (targets_go_on_after_z, teardown),
+    cmocka_unit_test_teardown (a_secret_is_kept_in_base64, teardown),
+    cmocka_unit_test_teardown (bad_secrets_are_refused, teardown),
+    cmocka_unit_test_teardown (base64_goes_there_and_back, teardown),
+    cmocka_unit_test_teardown (volumes_made_of_texts, teardown),
+    cmocka_unit_test_teardown (a_kernel_is_started_from_an_image, teardown),
     cmocka_unit_test_teardown (differences_have_paths, teardown),
   };
   return cmocka_run_group_tests (tests, NULL, NULL);

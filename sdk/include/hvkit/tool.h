@@ -15,7 +15,7 @@ extern "C" {
 
 struct hv_tool {
   struct hv_host *host;
-  struct hv_call *call;
+  struct hv_call *call;    /* whose end is the child's; NULL: nobody's */
   const char *program;     /* absolute */
   const char *const *args; /* NULL-terminated, without the program */
   const int32_t *fds;      /* the child's 3, 4, … */

@@ -77,7 +77,7 @@ follow (const struct hv_tool *t, const struct child *c, char *text, struct hv_er
     int r = t->host->api->wait_fd (t->host, c->out, HV_WAIT_READ, POLL_MS, NULL, err);
     if (r < 0 && r != HV_E_DEADLINE_EXCEEDED)
       return r;
-    if (hv_cancelled (t->call))
+    if (t->call != NULL && hv_cancelled (t->call))
       return hv_err_set (err, HV_E_CANCELLED, "cancelled");
     if (r < 0)
       continue;
