@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* resize, commit: an image changed in place, by qemu-img. What may go wrong is looked at before. */
+/* resize, commit, the name of a base: an image changed in place, by qemu-img. What may go wrong is looked at before. */
 #include "disk-qcow2.h"
 #include "image.h"
 #include <errno.h>
@@ -123,6 +123,34 @@ hv_disk_qcow2_resize (void *self, struct hv_call *call, const void *args, void *
   return r < 0 ? hv_err_wrap (err, r, "resize disk '%s'", a->path) : 0;
 }
 
+/* --- the name of a base --- */
+
+int
+hv_disk_qcow2_rename_base (struct disk_qcow2 *d, struct hv_call *call, const struct hv_disk_rebase_args *a, struct hv_err *err)
+{
+  struct open_job top = { .path = a->path, .is_qcow2 = 1, .fd = -1 };
+  struct open_job base
+      = { .path = a->backing_path, .is_qcow2 = a->backing_format == HV_DISK_QCOW2, .trusted_raw = a->trusted_raw, .fd = -1 };
+  const char *args[10] = { "rebase", "-q", "-u", "-b", HV_HAS (a, backing_path) ? a->backing_path : "" };
+  uint32_t n = 5;
+  if (HV_HAS (a, backing_path)) {
+    args[n++] = "-F";
+    args[n++] = hv_disk_format_words[a->backing_format];
+  }
+  args[n++] = "json:{\"driver\":\"qcow2\",\"file\":{\"driver\":\"file\",\"filename\":\"/proc/self/fd/3\"},\"backing\":null}";
+  int r = open_image (d, &top, err);
+  if (r == 0 && HV_HAS (a, backing_path) && (r = open_image (d, &base, err)) < 0)
+    r = hv_err_wrap (err, r, "base '%s'", a->backing_path);
+  const struct hv_tool t = { d->host, call, d->config->qemu_img, args, &top.fd, 1, NULL };
+  if (r == 0)
+    r = hv_tool_run (&t, NULL, err);
+  if (r == 0)
+    r = hv_offload (d->host, sync_job, &top, err);
+  hv_fd_cleanup (&top.fd);
+  hv_fd_cleanup (&base.fd);
+  return r;
+}
+
 /* --- commit --- */
 
 static int
@@ -183,4 +211,35 @@ hv_disk_qcow2_commit (void *self, struct hv_call *call, const void *args, void *
   if (r == 0)
     r = hv_disk_qcow2_describe (d, a->path, result, err);
   return r < 0 ? hv_err_wrap (err, r, "commit disk '%s'", a->path) : 0;
+}
+
+/* --- connect, disconnect --- */
+
+int
+hv_disk_qcow2_connect (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct disk_qcow2 *d = self;
+  const struct hv_disk_connect_args *a = args;
+  const struct hv_nbd nbd = { d->host, call, d->config->qemu_nbd };
+  struct open_job j = { .path = a->path, .is_qcow2 = 1, .fd = -1 };
+  int r = a->trusted_raw ? hv_err_set (err, HV_E_INVALID_ARGUMENT, "trusted_raw: it is given as qcow2; for raw, call disk-raw") : 0;
+  if (r == 0)
+    r = open_image (d, &j, err);
+  if (r == 0 && j.header.backing_size > 0)
+    r = hv_err_set (err, HV_E_FAILED_PRECONDITION, "it stands on '%s': convert makes one that stands alone", j.header.backing);
+  if (r == 0)
+    r = hv_nbd_connect (&nbd, a, j.fd, "qcow2", result, err);
+  hv_fd_cleanup (&j.fd);
+  return r < 0 ? hv_err_wrap (err, r, "connect disk '%s'", a->path) : 0;
+}
+
+int
+hv_disk_qcow2_disconnect (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct disk_qcow2 *d = self;
+  const struct hv_disk_disconnect_args *a = args;
+  const struct hv_nbd nbd = { d->host, call, d->config->qemu_nbd };
+  (void) result;
+  int r = hv_nbd_disconnect (&nbd, a->device, err);
+  return r < 0 ? hv_err_wrap (err, r, "disconnect '%s'", a->device) : 0;
 }

@@ -2,6 +2,7 @@
 /* convert, import: what a guest sees, into an image that stands alone. */
 #include "copy.h"
 #include "disk-qcow2.h"
+#include "make.h"
 #include <hvkit/file.h>
 #include <string.h>
 
@@ -12,13 +13,15 @@
   F (T, STR, _, target_path, HV_REQUIRED | HV_PATH, "qcow2 file to make; must not exist", .umin = 1, .max = 4096) \
   F (T, U32, _, cluster_size_bytes, 0, "its cluster size", .unit = "bytes", .def = "65536", .umin = 512, .max = 2097152) \
   F (T, U32, _, owner_uid, 0, "uid it is given to") \
-  F (T, BOOL, _, trusted_raw, 0, "recorded as raw: what its bytes look like is not considered", .def = "false")
+  F (T, BOOL, _, trusted_raw, 0, "recorded as raw: what its bytes look like is not considered", .def = "false") \
+  F (T, BOOL, _, compress, 0, "compress clusters", .def = "false")
 HV_RECORD_STRUCT (disk_qcow2_import_args, IMPORT_ARGS);
 HV_RECORD_TABLE (disk_qcow2_import_args, IMPORT_ARGS, "arguments of import");
 
 struct job {
   const struct hv_qcow2_source *sources;
   uint32_t count;
+  int compress;
   struct hv_qcow2_target target;
   struct hv_qcow2_reader *reader;
   struct hv_qcow2_copy *copy;
@@ -32,8 +35,8 @@ begin_job (void *arg)
   struct job *j = arg;
   int r = hv_qcow2_reader_open (j->sources, j->count, 0, &j->reader, j->err);
   if (r == 0)
-    r = hv_file_check_unused (hv_qcow2_reader_fd (j->reader), j->err);
-  return r == 0 ? hv_qcow2_copy_new (j->reader, &j->target, &j->copy, j->err) : r;
+    r = hv_file_check_unused (hv_qcow2_reader_fd (j->reader, 0), j->err);
+  return r == 0 && !j->compress ? hv_qcow2_copy_new (j->reader, &j->target, &j->copy, j->err) : r;
 }
 
 static int
@@ -47,8 +50,28 @@ static int
 finish_job (void *arg)
 {
   struct job *j = arg;
-  int r = hv_qcow2_copy_finish (j->copy, j->err);
+  int r = hv_qcow2_copy_finish (j->copy, -1, j->err);
   return r == 0 && stat (j->target.path, &j->stat) < 0 ? hv_err_set (j->err, HV_E_ABORTED, "it was removed at once") : r;
+}
+
+/* Compressed clusters are qemu-img's to write. [coro] */
+static int
+compress (struct disk_qcow2 *d, struct hv_call *call, struct job *j, struct hv_err *err)
+{
+  struct hv_qcow2_made m = { .call = call, .target = &j->target };
+  return hv_qcow2_make_compressed (d, &m, j->reader, j->sources, j->count, err);
+}
+
+static int
+copy (struct disk_qcow2 *d, struct hv_call *call, struct job *j, struct hv_err *err)
+{
+  uint64_t size = hv_qcow2_reader_size (j->reader);
+  int r = 0;
+  while (r == 0 && (r = hv_offload (d->host, step_job, j, err)) > 0) {
+    hv_progress (call, "convert", hv_qcow2_copy_done (j->copy), size, "bytes");
+    r = hv_cancelled (call) ? hv_err_set (err, HV_E_CANCELLED, "cancelled") : 0;
+  }
+  return r == 0 ? hv_offload (d->host, finish_job, j, err) : r;
 }
 
 /* The job's parts are closed in any case. [coro] */
@@ -61,13 +84,8 @@ run (struct disk_qcow2 *d, struct hv_call *call, struct job *j, struct hv_err *e
     r = hv_disk_qcow2_allowed (d, j->sources[i].path, err);
   if (r == 0)
     r = hv_offload (d->host, begin_job, j, err);
-  uint64_t size = j->reader != NULL ? hv_qcow2_reader_size (j->reader) : 0;
-  while (r == 0 && (r = hv_offload (d->host, step_job, j, err)) > 0) {
-    hv_progress (call, "convert", hv_qcow2_copy_done (j->copy), size, "bytes");
-    r = hv_cancelled (call) ? hv_err_set (err, HV_E_CANCELLED, "cancelled") : 0;
-  }
   if (r == 0)
-    r = hv_offload (d->host, finish_job, j, err);
+    r = j->compress ? compress (d, call, j, err) : copy (d, call, j, err);
   hv_qcow2_copy_free (j->copy);
   hv_qcow2_reader_close (j->reader);
   return r < 0 ? hv_err_wrap (err, r, "convert disk '%s' to '%s'", j->sources[0].path, j->target.path) : 0;
@@ -92,24 +110,24 @@ check_args (const struct hv_disk_convert_args *a, struct hv_err *err)
 {
   if (a->trusted_raw)
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "trusted_raw: '%s' is given as qcow2; for raw, call disk-raw", a->path);
-  if (a->compress)
-    return hv_err_set (err, HV_E_UNIMPLEMENTED, "compress: disk-qcow2 writes plain clusters only; qemu-img convert -c can");
+  if (a->compress && a->target_format != HV_DISK_QCOW2)
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "compress: goes with target_format qcow2 only");
   if (HV_HAS (a, cluster_size_bytes) && a->target_format != HV_DISK_QCOW2)
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "cluster_size_bytes: goes with target_format qcow2 only");
-  return a->backing.count < HV_QCOW2_LAYERS_MAX ? 0 : hv_err_set (err, HV_E_OUT_OF_RANGE, "backing: more than 16 layers");
+  return 0;
 }
 
 int
 hv_disk_qcow2_convert (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
 {
   const struct hv_disk_convert_args *a = args;
-  struct hv_qcow2_source sources[HV_QCOW2_LAYERS_MAX] = { { .path = a->path, .is_qcow2 = 1 } };
+  struct hv_qcow2_source sources[HV_QCOW2_LAYERS_MAX];
   int r = check_args (a, err);
+  if (r == 0)
+    r = hv_qcow2_sources (a->path, a->backing.items, a->backing.count, sources, err);
   if (r < 0)
     return r;
-  for (uint32_t i = 0; i < a->backing.count; i++) /* what is below an overlay was recorded when it was made */
-    sources[i + 1] = (struct hv_qcow2_source){ a->backing.items[i].path, a->backing.items[i].format == HV_DISK_QCOW2, 1 };
-  struct job j = { .sources = sources, .count = a->backing.count + 1 };
+  struct job j = { .sources = sources, .count = a->backing.count + 1, .compress = a->compress };
   j.target = (struct hv_qcow2_target){ .path = a->target_path,
                                        .is_qcow2 = a->target_format == HV_DISK_QCOW2,
                                        .cluster_bytes = HV_HAS (a, cluster_size_bytes) ? a->cluster_size_bytes : CLUSTER,
@@ -124,7 +142,7 @@ import (void *self, struct hv_call *call, const void *args, void *result, struct
 {
   const struct disk_qcow2_import_args *a = args;
   const struct hv_qcow2_source source = { a->path, 0, a->trusted_raw };
-  struct job j = { .sources = &source, .count = 1 };
+  struct job j = { .sources = &source, .count = 1, .compress = a->compress };
   j.target = (struct hv_qcow2_target){ .path = a->target_path,
                                        .is_qcow2 = 1,
                                        .cluster_bytes = a->cluster_size_bytes,

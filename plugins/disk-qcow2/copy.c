@@ -11,13 +11,14 @@
 #define PUSH_BYTES (8u << 20)
 #define HOLE       4096u
 #define COPIED     (1ull << 63)
+#define READ_ZERO  1ull
 
 struct hv_qcow2_copy {
   struct hv_qcow2_reader *reader;
   const struct hv_qcow2_target *target;
   struct hv_file_new file;
   uint64_t size, at, written, pushed;
-  uint8_t *window;
+  uint8_t *window, *below; /* of the base; NULL: there is none */
   /* a qcow2 target: clusters are given out one after the other, each once */
   struct hv_qcow2_layout layout;
   uint64_t next;  /* cluster to give out */
@@ -103,14 +104,37 @@ put_clusters (struct hv_qcow2_copy *c, const uint8_t *bytes, uint64_t count, uin
   return write_out (c, bytes, count << bits, place, err);
 }
 
+/* What a cluster of the window needs. */
+enum need { NOTHING, ZEROS, DATA };
+
+static enum need
+need_of (const struct hv_qcow2_copy *c, uint64_t i)
+{
+  uint64_t at = i << c->layout.cluster_bits;
+  int zero = is_zero (c->window + at, cluster_of (c));
+  if (c->below == NULL)
+    return zero ? NOTHING : DATA;
+  return memcmp (c->window + at, c->below + at, cluster_of (c)) == 0 ? NOTHING : zero ? ZEROS : DATA;
+}
+
+static void
+put_zeros (struct hv_qcow2_copy *c, uint64_t cluster)
+{
+  hv_put_be64 (c->l2 + cluster % (cluster_of (c) / 8) * 8, READ_ZERO);
+  c->l2_used = 1;
+}
+
 static int
 put_qcow2 (struct hv_qcow2_copy *c, uint64_t n, struct hv_err *err)
 {
   uint64_t bits = c->layout.cluster_bits, cluster = cluster_of (c), per_table = cluster / 8, run = 0;
   uint64_t count = (n + cluster - 1) >> bits, first = c->at >> bits;
   memset (c->window + n, 0, (count << bits) - n);
+  if (c->below != NULL)
+    memset (c->below + n, 0, (count << bits) - n);
   for (uint64_t i = 0; i <= count; i++) {
-    int ends = i == count || (first + i) / per_table != c->l2_at || is_zero (c->window + (i << bits), cluster);
+    enum need need = i < count ? need_of (c, i) : NOTHING;
+    int ends = need != DATA || (first + i) / per_table != c->l2_at;
     int r = ends && run > 0 ? put_clusters (c, c->window + ((i - run) << bits), run, first + i - run, err) : 0;
     run = ends ? 0 : run;
     if (r == 0 && i < count && (first + i) / per_table != c->l2_at) {
@@ -119,8 +143,9 @@ put_qcow2 (struct hv_qcow2_copy *c, uint64_t n, struct hv_err *err)
     }
     if (r < 0)
       return r;
-    if (i < count && !is_zero (c->window + (i << bits), cluster))
-      run++;
+    if (need == ZEROS)
+      put_zeros (c, first + i);
+    run += need == DATA;
   }
   return 0;
 }
@@ -158,7 +183,12 @@ static int
 finish_qcow2 (struct hv_qcow2_copy *c, struct hv_err *err)
 {
   uint8_t header[HV_QCOW2_HEADER_ROOM];
-  int n = hv_qcow2_header_write (&c->layout, NULL, NULL, header, err);
+  const struct hv_qcow2_target *t = c->target;
+  int n = hv_qcow2_header_write (&c->layout, t->base_path,
+                                 t->base == NULL    ? NULL
+                                 : t->base_is_qcow2 ? "qcow2"
+                                                    : "raw",
+                                 header, err);
   int r = n < 0 ? n : flush_l2 (c, err);
   hv_put_be64 (header + 40, cluster_of (c)); /* the first table is behind the header */
   if (r == 0)
@@ -190,11 +220,12 @@ hv_qcow2_copy_new (struct hv_qcow2_reader *reader, const struct hv_qcow2_target 
     return no_memory (err);
   *c = (struct hv_qcow2_copy){ .reader = reader, .target = t, .file = HV_FILE_NEW_INIT, .size = hv_qcow2_reader_size (reader) };
   c->window = malloc (WINDOW);
-  int r = c->window != NULL ? 0 : no_memory (err);
+  c->below = t->base != NULL ? malloc (WINDOW) : NULL;
+  int r = c->window != NULL && (c->below != NULL || t->base == NULL) ? 0 : no_memory (err);
   if (r == 0 && t->is_qcow2)
     r = begin_qcow2 (c, err);
   if (r == 0)
-    r = hv_file_new_begin (&c->file, t->path, err);
+    r = t->replaces ? hv_file_new_begin_over (&c->file, t->path, err) : hv_file_new_begin (&c->file, t->path, err);
   if (r == 0 && !t->is_qcow2 && ftruncate (c->file.fd, (off_t) c->size) != 0)
     r = hv_err_sys (err, errno, "set the length");
   if (r < 0)
@@ -211,6 +242,7 @@ hv_qcow2_copy_free (struct hv_qcow2_copy *c)
     return;
   hv_file_new_end (&c->file);
   free (c->window);
+  free (c->below);
   free (c->l1);
   free (c->l2);
   free (c);
@@ -222,19 +254,46 @@ hv_qcow2_copy_done (const struct hv_qcow2_copy *c)
   return c->at;
 }
 
-/* One window: 1 where there is something in it that is not known to be zero. Windows that are zero from end to end are passed over.
- */
+/* What a base has, zeros beyond its end. */
+static int
+fill_below (struct hv_qcow2_copy *c, uint64_t n, struct hv_err *err)
+{
+  uint64_t size = hv_qcow2_reader_size (c->target->base);
+  memset (c->below, 0, n);
+  for (uint64_t at = 0; at < n && c->at + at < size;) {
+    struct hv_qcow2_extent e;
+    int r = hv_qcow2_reader_find (c->target->base, c->at + at, 0, &e, err);
+    uint64_t some = r == 0 && e.length < n - at ? e.length : n - at;
+    if (r == 0 && !e.zero)
+      r = hv_qcow2_reader_read (c->target->base, &e, c->at + at, c->below + at, some, err);
+    if (r < 0)
+      return r;
+    at += some;
+  }
+  return 0;
+}
+
+/* Nothing has to be written for it: it is zero, or of a layer that the base has too. */
+static int
+is_passed_over (const struct hv_qcow2_copy *c, const struct hv_qcow2_extent *e, uint64_t n)
+{
+  if (e->length < n)
+    return 0;
+  return c->below == NULL ? e->zero : c->target->shared > 0 && e->depth >= c->target->shared;
+}
+
+/* One window: 1 where there is something in it that may have to be written. What is passed over from end to end is not read. */
 static int
 fill (struct hv_qcow2_copy *c, uint64_t *ret_n, struct hv_err *err)
 {
   uint64_t n = c->size - c->at < WINDOW ? c->size - c->at : WINDOW;
-  int any = 0;
+  int any = c->below != NULL;
   for (uint64_t at = 0; at < n;) {
     struct hv_qcow2_extent e;
     int r = hv_qcow2_reader_find (c->reader, c->at + at, 0, &e, err);
     if (r < 0)
       return r;
-    if (at == 0 && e.zero && e.length >= n) {
+    if (at == 0 && is_passed_over (c, &e, n)) {
       *ret_n = e.length < c->size - c->at ? e.length - e.length % WINDOW : e.length;
       return 0;
     }
@@ -246,6 +305,11 @@ fill (struct hv_qcow2_copy *c, uint64_t *ret_n, struct hv_err *err)
     at += some;
   }
   *ret_n = n;
+  if (c->below != NULL) {
+    int r = fill_below (c, n, err);
+    if (r < 0)
+      return r;
+  }
   return any;
 }
 
@@ -267,10 +331,12 @@ hv_qcow2_copy_step (struct hv_qcow2_copy *c, struct hv_err *err)
 }
 
 int
-hv_qcow2_copy_finish (struct hv_qcow2_copy *c, struct hv_err *err)
+hv_qcow2_copy_finish (struct hv_qcow2_copy *c, int old_fd, struct hv_err *err)
 {
   int r = c->target->is_qcow2 ? finish_qcow2 (c, err) : 0;
   if (r == 0 && c->target->has_owner)
     r = hv_file_new_chown (&c->file, c->target->owner_uid, err);
-  return r == 0 ? hv_file_new_commit (&c->file, err) : r;
+  if (r < 0)
+    return r;
+  return c->target->replaces ? hv_file_new_replace (&c->file, old_fd, err) : hv_file_new_commit (&c->file, err);
 }

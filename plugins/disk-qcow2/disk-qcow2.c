@@ -3,6 +3,7 @@
 #include "disk-qcow2.h"
 #include "check.h"
 #include "image.h"
+#include "make.h"
 #include <hvkit/file.h>
 #include <hvkit/iface/disk.h>
 #include <string.h>
@@ -156,13 +157,23 @@ make (struct disk_qcow2 *self, struct make_job *job, void *result, struct hv_err
 }
 
 static int
+make_preallocated (struct disk_qcow2 *self, struct hv_call *call, const struct hv_qcow2_new *what, void *result, struct hv_err *err)
+{
+  const struct hv_qcow2_target target
+      = { .path = what->path, .cluster_bytes = what->cluster_bytes, .has_owner = what->has_owner, .owner_uid = what->owner_uid };
+  const struct hv_qcow2_made made = { .call = call, .target = &target, .size_bytes = what->size_bytes };
+  int rc = hv_disk_qcow2_allowed (self, what->path, err);
+  if (rc == 0)
+    rc = hv_qcow2_make_preallocated (self, &made, err);
+  if (rc == 0)
+    rc = hv_disk_qcow2_describe (self, what->path, result, err);
+  return rc == 0 ? 0 : hv_err_wrap (err, rc, "create disk '%s'", what->path);
+}
+
+static int
 handle_create (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
 {
-  (void) call;
   const struct hv_disk_create_args *a = args;
-  if (a->preallocate)
-    return hv_err_set (err, HV_E_UNIMPLEMENTED,
-                       "preallocate: disk-qcow2 makes sparse images only; disk-raw can reserve all blocks");
   if (a->virtual_size_bytes % 512 != 0)
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "virtual_size_bytes: not a multiple of 512");
   struct make_job job = { .what = { .path = a->path,
@@ -170,7 +181,7 @@ handle_create (void *self, struct hv_call *call, const void *args, void *result,
                                     .cluster_bytes = HV_HAS (a, cluster_size_bytes) ? a->cluster_size_bytes : 65536,
                                     .has_owner = HV_HAS (a, owner_uid),
                                     .owner_uid = a->owner_uid } };
-  return make (self, &job, result, err);
+  return a->preallocate ? make_preallocated (self, call, &job.what, result, err) : make (self, &job, result, err);
 }
 
 static int
@@ -324,21 +335,24 @@ const struct hv_plugin hv_disk_qcow2_plugin = {
   HV_PLUGIN_HEAD,
   .name = "disk-qcow2",
   .version = HV_VERSION,
-  .summary = "qcow2 images: info, create, overlay, convert, commit, resize, map, inspect, check, delete",
+  .summary = "qcow2 images: info, create, overlay, convert, commit, rebase, resize, map, inspect, check, delete",
   .license = "LGPL-2.1-or-later",
   .provides = (const struct hv_iface *const[]){ &hv_iface_disk, NULL },
   .config = &disk_qcow2_config_record,
-  .methods
-  = (const struct hv_method *const[]){ HV_IMPLEMENT (hv_disk_verb_info, handle_info),
-                                       HV_IMPLEMENT (hv_disk_verb_create, handle_create),
-                                       HV_IMPLEMENT (hv_disk_verb_overlay, handle_overlay),
-                                       HV_IMPLEMENT (hv_disk_verb_check, handle_check),
-                                       HV_IMPLEMENT (hv_disk_verb_delete, handle_delete),
-                                       HV_IMPLEMENT (hv_disk_verb_map, hv_disk_qcow2_map),
-                                       HV_IMPLEMENT (hv_disk_verb_inspect, hv_disk_qcow2_inspect),
-                                       HV_IMPLEMENT (hv_disk_verb_convert, hv_disk_qcow2_convert),
-                                       HV_IMPLEMENT (hv_disk_verb_resize, hv_disk_qcow2_resize),
-                                       HV_IMPLEMENT (hv_disk_verb_commit, hv_disk_qcow2_commit), &hv_disk_qcow2_import, NULL },
+  .methods = (const struct hv_method *const[]){ HV_IMPLEMENT (hv_disk_verb_info, handle_info),
+                                                HV_IMPLEMENT (hv_disk_verb_create, handle_create),
+                                                HV_IMPLEMENT (hv_disk_verb_overlay, handle_overlay),
+                                                HV_IMPLEMENT (hv_disk_verb_check, handle_check),
+                                                HV_IMPLEMENT (hv_disk_verb_delete, handle_delete),
+                                                HV_IMPLEMENT (hv_disk_verb_map, hv_disk_qcow2_map),
+                                                HV_IMPLEMENT (hv_disk_verb_inspect, hv_disk_qcow2_inspect),
+                                                HV_IMPLEMENT (hv_disk_verb_convert, hv_disk_qcow2_convert),
+                                                HV_IMPLEMENT (hv_disk_verb_resize, hv_disk_qcow2_resize),
+                                                HV_IMPLEMENT (hv_disk_verb_commit, hv_disk_qcow2_commit),
+                                                HV_IMPLEMENT (hv_disk_verb_rebase, hv_disk_qcow2_rebase),
+                                                HV_IMPLEMENT (hv_disk_verb_connect, hv_disk_qcow2_connect),
+                                                HV_IMPLEMENT (hv_disk_verb_disconnect, hv_disk_qcow2_disconnect),
+                                                &hv_disk_qcow2_import, NULL },
   .start = start,
   .stop = free,
 };

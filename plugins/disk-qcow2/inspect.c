@@ -13,7 +13,7 @@
 
 struct view {
   struct disk_qcow2 *d;
-  const struct hv_disk_ref *a;
+  const struct hv_disk_inspect_args *a;
   struct hv_qcow2_reader *reader;
   int fd;
   uint64_t offset, n;
@@ -24,8 +24,10 @@ static int
 open_job (void *arg)
 {
   struct view *v = arg;
-  const struct hv_qcow2_source source = { v->a->path, 1, 0 };
-  int r = hv_qcow2_reader_open (&source, 1, 0, &v->reader, v->err);
+  struct hv_qcow2_source sources[HV_QCOW2_LAYERS_MAX];
+  int r = hv_qcow2_sources (v->a->path, v->a->backing.items, v->a->backing.count, sources, v->err);
+  if (r == 0)
+    r = hv_qcow2_reader_open (sources, v->a->backing.count + 1, 0, &v->reader, v->err);
   if (r < 0)
     return r;
   v->fd = memfd_create ("disk", MFD_CLOEXEC);
@@ -74,6 +76,8 @@ hv_disk_qcow2_inspect (void *self, struct hv_call *call, const void *args, void 
   struct view v = { .d = d, .a = args, .fd = -1, .err = err };
   int r = v.a->trusted_raw ? hv_err_set (err, HV_E_INVALID_ARGUMENT, "trusted_raw: it is given as qcow2; for raw, call disk-raw")
                            : hv_disk_qcow2_allowed (d, v.a->path, err);
+  for (uint32_t i = 0; i < v.a->backing.count && r == 0; i++)
+    r = hv_disk_qcow2_allowed (d, v.a->backing.items[i].path, err);
   if (r == 0)
     r = hv_offload (d->host, open_job, &v, err);
   HV_SET (ret, path, v.a->path);

@@ -107,6 +107,18 @@ open_raw (struct layer *l, int trusted, struct hv_err *err)
 }
 
 int
+hv_qcow2_sources (const char *path, const struct hv_machine_layer *below, uint32_t below_count, struct hv_qcow2_source *ret,
+                  struct hv_err *err)
+{
+  if (below_count >= HV_QCOW2_LAYERS_MAX)
+    return hv_err_set (err, HV_E_OUT_OF_RANGE, "backing: more than %u layers", HV_QCOW2_LAYERS_MAX - 1);
+  ret[0] = (struct hv_qcow2_source){ path, 1, 0 };
+  for (uint32_t i = 0; i < below_count; i++)
+    ret[i + 1] = (struct hv_qcow2_source){ below[i].path, below[i].format == HV_DISK_QCOW2, 1 };
+  return 0;
+}
+
+int
 hv_qcow2_reader_open (const struct hv_qcow2_source *sources, uint32_t count, int alone, struct hv_qcow2_reader **ret,
                       struct hv_err *err)
 {
@@ -160,9 +172,15 @@ hv_qcow2_reader_size (const struct hv_qcow2_reader *r)
 }
 
 int
-hv_qcow2_reader_fd (const struct hv_qcow2_reader *r)
+hv_qcow2_reader_fd (const struct hv_qcow2_reader *r, uint32_t layer)
 {
-  return r->layers[0].fd;
+  return r->layers[layer].fd;
+}
+
+const struct hv_qcow2_header *
+hv_qcow2_reader_header (const struct hv_qcow2_reader *r)
+{
+  return &r->layers[0].h;
 }
 
 int

@@ -16,14 +16,18 @@ struct hv_qcow2_source {
   int is_qcow2, trusted_raw;
 };
 
+/* `path` and the layers below it, which were recorded when it was put on top of them; at most HV_QCOW2_LAYERS_MAX, into `ret`. */
+int hv_qcow2_sources (const char *path, const struct hv_machine_layer *below, uint32_t below_count, struct hv_qcow2_source *ret,
+                      struct hv_err *err);
 /* Top first. FAILED_PRECONDITION: a layer is missing that the one above it needs, or one is too many; one is not of its format. */
 /* `alone`: only the first is looked at, whatever it stands on. */
 int hv_qcow2_reader_open (const struct hv_qcow2_source *layers, uint32_t count, int alone, struct hv_qcow2_reader **ret,
                           struct hv_err *err);
 void hv_qcow2_reader_close (struct hv_qcow2_reader *);
-uint64_t hv_qcow2_reader_size (const struct hv_qcow2_reader *); /* bytes that the guest sees */
-int hv_qcow2_reader_has_base (const struct hv_qcow2_reader *);  /* of the top layer */
-int hv_qcow2_reader_fd (const struct hv_qcow2_reader *);        /* of the top layer, borrowed */
+uint64_t hv_qcow2_reader_size (const struct hv_qcow2_reader *);                        /* bytes that the guest sees */
+const struct hv_qcow2_header *hv_qcow2_reader_header (const struct hv_qcow2_reader *); /* of the top layer, qcow2 */
+int hv_qcow2_reader_has_base (const struct hv_qcow2_reader *);                         /* of the top layer */
+int hv_qcow2_reader_fd (const struct hv_qcow2_reader *, uint32_t layer);               /* of a layer, 0 is the top; borrowed */
 
 struct hv_qcow2_extent {
   uint64_t length;    /* bytes, at least 1 */

@@ -14,7 +14,8 @@
   F (T, STR, _, target_path, HV_REQUIRED, "qcow2 file to make") \
   F (T, U32, _, cluster_size_bytes, 0, "its cluster size") \
   F (T, U32, _, owner_uid, 0, "uid it is given to") \
-  F (T, BOOL, _, trusted_raw, 0, "recorded as raw")
+  F (T, BOOL, _, trusted_raw, 0, "recorded as raw") \
+  F (T, BOOL, _, compress, 0, "compress clusters")
 HV_RECORD_STRUCT (disk_raw_import_args, IMPORT_ARGS);
 HV_RECORD_TABLE (disk_raw_import_args, IMPORT_ARGS, "arguments of disk-qcow2's import");
 
@@ -120,6 +121,7 @@ to_qcow2 (struct disk_raw *d, const struct hv_disk_convert_args *a, struct hv_di
   if (HV_HAS (a, owner_uid))
     HV_SET (&i, owner_uid, a->owner_uid);
   HV_SET (&i, trusted_raw, a->trusted_raw);
+  HV_SET (&i, compress, a->compress);
   return hv_call_method (d->host, method, disk_raw_import_args, &i, hv_disk_info, ret, err);
 }
 
@@ -131,9 +133,8 @@ check_args (const struct disk_raw *d, const struct hv_disk_convert_args *a, stru
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "backing: a raw image stands on nothing");
   if (raw && HV_HAS (a, cluster_size_bytes))
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "cluster_size_bytes: goes with target_format qcow2 only");
-  if (a->compress)
-    return hv_err_set (err, HV_E_UNIMPLEMENTED, "compress: %s",
-                       raw ? "raw images are not compressed" : "disk-qcow2 writes plain clusters only; qemu-img convert -c can");
+  if (a->compress && raw)
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "compress: goes with target_format qcow2 only");
   int r = hv_disk_raw_allowed (d, a->path, err);
   return r == 0 ? hv_disk_raw_allowed (d, a->target_path, err) : r;
 }

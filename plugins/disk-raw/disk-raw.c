@@ -226,7 +226,9 @@ const struct hv_plugin hv_disk_raw_plugin = {
                                                 HV_IMPLEMENT (hv_disk_verb_map, hv_disk_raw_map),
                                                 HV_IMPLEMENT (hv_disk_verb_inspect, hv_disk_raw_inspect),
                                                 HV_IMPLEMENT (hv_disk_verb_resize, hv_disk_raw_resize),
-                                                HV_IMPLEMENT (hv_disk_verb_convert, hv_disk_raw_convert), NULL },
+                                                HV_IMPLEMENT (hv_disk_verb_convert, hv_disk_raw_convert),
+                                                HV_IMPLEMENT (hv_disk_verb_connect, hv_disk_raw_connect),
+                                                HV_IMPLEMENT (hv_disk_verb_disconnect, hv_disk_raw_disconnect), NULL },
   .start = start,
   .stop = free,
 };

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 struct open_job {
-  const struct hv_disk_ref *a;
+  const struct hv_disk_inspect_args *a;
   int fd;
   struct stat stat;
   struct hv_err *err;
@@ -24,7 +24,8 @@ hv_disk_raw_inspect (void *self, struct hv_call *call, const void *args, void *r
   struct disk_raw *d = self;
   struct hv_disk_inspect_result *ret = result;
   struct open_job j = { .a = args, .fd = -1, .err = err };
-  int r = hv_disk_raw_allowed (d, j.a->path, err);
+  int r = j.a->backing.count > 0 ? hv_err_set (err, HV_E_INVALID_ARGUMENT, "backing: a raw image stands on nothing")
+                                 : hv_disk_raw_allowed (d, j.a->path, err);
   if (r == 0)
     r = hv_offload (d->host, open_job, &j, err);
   HV_CLEAN (hv_fd) int fd = j.fd;

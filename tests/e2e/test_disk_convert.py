@@ -101,6 +101,30 @@ class Convert(unittest.TestCase):
                     self.map_equals(theirs)
                     self.map_equals(mine)
 
+    def test_compressed(self):
+        base, top = self.new("img"), self.new("qcow2")
+        write(base, 20 * MIB, 1, part=0.9)
+        base.write_bytes(base.read_bytes()[:10 * MIB] + b"hvkit " * (10 * MIB // 6) + b"hvki")
+        qemu_img("create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", top, 20 * MIB)
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 1M 3M", top], check=True, capture_output=True)
+        for cluster in (4096, 65536, 2 * MIB):
+            with self.subTest(cluster):
+                out = self.new("qcow2")
+                got = self.call("disk-qcow2.convert", path=top, backing=[{"path": str(base), "format": "raw"}], target_path=out,
+                                target_format="qcow2", compress=True, cluster_size_bytes=cluster)
+                self.same(top, "qcow2", out, "qcow2")
+                self.assertEqual(got["cluster_size_bytes"], cluster)
+                self.assertTrue(any(e.get("compressed") for e in self.call("disk-qcow2.map", path=out)["items"]))
+                self.assertLess(got["allocated_bytes"], 16 * MIB)
+                self.assertEqual(out.stat().st_mode & 0o777, 0o600)
+        out = self.new("qcow2")
+        self.call("disk-raw.convert", path=base, target_path=out, target_format="qcow2", compress=True)
+        self.same(base, "raw", out, "qcow2")
+        self.refused("INVALID_ARGUMENT", "target_format qcow2 only", "disk-raw.convert", path=base, target_path=self.dir / "x", target_format="raw", compress=True)
+        self.refused("INVALID_ARGUMENT", "target_format qcow2 only", "disk-qcow2.convert", path=out, target_path=self.dir / "x", target_format="raw", compress=True)
+        self.refused("FAILED_PRECONDITION", "was not given", "disk-qcow2.convert", path=top, target_path=self.dir / "x", target_format="qcow2", compress=True)
+        self.refused("ALREADY_EXISTS", "already exists", "disk-qcow2.convert", path=out, target_path=out, target_format="qcow2", compress=True)
+
     def test_kinds_of_clusters(self):
         raw = self.new("img")
         write(raw, 9 * MIB, 3)

@@ -40,8 +40,8 @@ class Inspect(unittest.TestCase):
         self.d.start()
         self.dir = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="hvkit-disk-")))
 
-    def call(self, plugin, path):
-        r = self.d.rpc().call(plugin + ".inspect", {"path": str(path)}, timeout=60)
+    def call(self, plugin, path, **more):
+        r = self.d.rpc().call(plugin + ".inspect", {"path": str(path), **more}, timeout=60)
         self.assertEqual(r.pop("path"), str(path))
         return r
 
@@ -72,6 +72,10 @@ class Inspect(unittest.TestCase):
         run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", path, qcow2)
         mine = self.call("disk-raw", path)
         self.assertEqual(self.call("disk-qcow2", qcow2), mine)
+        overlay = self.dir / "o.qcow2"
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", qcow2, "-F", "qcow2", overlay)
+        self.assertEqual(self.call("disk-qcow2", overlay, backing=[{"path": str(qcow2), "format": "qcow2"}]), mine)
+        overlay.unlink()
         qcow2.unlink()
         return mine
 

@@ -166,6 +166,42 @@ test_killed (void **state)
   }
 }
 
+/* In the place of another, in one step, with its owner and mode; or not at all. */
+static void
+test_replace (void **state)
+{
+  struct world *w = *state;
+  struct hv_file_new file = HV_FILE_NEW_INIT;
+  struct stat st;
+  char text[4] = "";
+  make (w, w->a, "old");
+  assert_int_equal (chmod (w->a, 0640), 0);
+  int old = open (w->a, O_RDONLY | O_CLOEXEC);
+  assert_int_equal (hv_file_new_begin_over (&file, w->a, w->err), 0);
+  assert_int_equal (hv_file_write (file.fd, "new", 3, 0, w->err), 0);
+  hv_file_new_end (&file);
+  assert_int_equal (files_in (w->dir, 0), 1); /* it was not replaced */
+  assert_int_equal (hv_file_new_begin_over (&file, w->a, w->err), 0);
+  assert_int_equal (hv_file_write (file.fd, "new", 3, 0, w->err), 0);
+  assert_int_equal (hv_file_new_replace (&file, old, w->err), 0);
+  assert_int_equal (fstat (file.fd, &st), 0);
+  assert_int_equal (st.st_mode & 07777, 0640);
+  hv_file_new_end (&file);
+  assert_int_equal (files_in (w->dir, 0), 1);
+  assert_int_equal (hv_file_read (old, text, 3, 0, w->err), 0);
+  assert_string_equal (text, "old"); /* who has it open keeps it */
+  int now = open (w->a, O_RDONLY | O_CLOEXEC);
+  assert_int_equal (hv_file_read (now, text, 3, 0, w->err), 0);
+  assert_string_equal (text, "new");
+  /* `old` is not what the name is any more */
+  assert_int_equal (hv_file_new_begin_over (&file, w->a, w->err), 0);
+  assert_int_equal (hv_file_new_replace (&file, old, w->err), HV_E_ABORTED);
+  hv_file_new_end (&file);
+  assert_int_equal (files_in (w->dir, 0), 1);
+  close (old);
+  close (now);
+}
+
 static void
 test_open_refuses (void **state)
 {
@@ -263,6 +299,7 @@ main (void)
     TEST (test_commit),
     TEST (test_commit_never_replaces),
     TEST (test_killed),
+    TEST (test_replace),
     TEST (test_open_refuses),
     TEST (test_reads),
     TEST (test_delete_checks_identity),

@@ -108,7 +108,6 @@ test_arguments (void **state)
 {
   struct world *w = *state;
   CALL (w, "create", HV_E_INVALID_ARGUMENT, "512", "{\"path\":\"$\",\"virtual_size_bytes\":1000}");
-  CALL (w, "create", HV_E_UNIMPLEMENTED, "preallocate", "{\"path\":\"$\",\"virtual_size_bytes\":512,\"preallocate\":true}");
   CALL (w, "create", HV_E_INVALID_ARGUMENT, "power of two",
         "{\"path\":\"$\",\"virtual_size_bytes\":512,\"cluster_size_bytes\":65535}");
   CALL (w, "create", HV_E_OUT_OF_RANGE, "at least 2048",

@@ -72,6 +72,13 @@ int hv_file_new_chown (struct hv_file_new *, uint32_t uid, struct hv_err *);
  * After a failure the name may or may not be there only if the code is UNKNOWN: the directory could not be synced. */
 int hv_file_new_commit (struct hv_file_new *, struct hv_err *);
 
+/* The same for a file that takes the place of one that is there: begin_over does not mind the name, and replace puts the new file
+ * there in one step, with owner and mode of the old one (`old_fd`, opened before). Whoever opens the name sees the one or the
+ * other, each whole; who has the old one open keeps it. ABORTED: the name is another file's by now. One at a time per path: a
+ * process that is killed in the last step leaves a name that begins with ".hvkit-over-", which the next one takes away. */
+int hv_file_new_begin_over (struct hv_file_new *, const char *path, struct hv_err *);
+int hv_file_new_replace (struct hv_file_new *, int old_fd, struct hv_err *);
+
 /* Closes and forgets. What was not committed is gone. */
 void hv_file_new_end (struct hv_file_new *);
 __attribute__ ((unused)) static inline void

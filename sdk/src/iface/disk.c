@@ -15,6 +15,7 @@ HV_RECORD_TABLE (hv_disk_map_args, HV_DISK_MAP_ARGS, "arguments of map");
 HV_RECORD_TABLE (hv_disk_extent, HV_DISK_EXTENT, "a range of an image");
 HV_RECORD_TABLE (hv_disk_map_result, HV_DISK_MAP_RESULT, "ranges of an image");
 HV_RECORD_TABLE (hv_disk_partition, HV_DISK_PARTITION, "a partition");
+HV_RECORD_TABLE (hv_disk_inspect_args, HV_DISK_INSPECT_ARGS, "arguments of inspect");
 HV_RECORD_TABLE (hv_disk_inspect_result, HV_DISK_INSPECT_RESULT, "what is on a disk");
 HV_RECORD_TABLE (hv_disk_commit_args, HV_DISK_COMMIT_ARGS, "arguments of commit");
 HV_RECORD_TABLE (hv_disk_rebase_args, HV_DISK_REBASE_ARGS, "arguments of rebase");
@@ -76,7 +77,7 @@ HV_VERB (convert, HV_PROGRESS, &hv_disk_convert_args_record, &hv_disk_info_recor
          86400000, &cli_convert, "Copy an image into another format; holes stay holes");
 HV_VERB (map, HV_READ, &hv_disk_map_args_record, &hv_disk_map_result_record, HV_OPERATOR, HV_LANE_NONE, "path", 60000, &cli_map,
          "Which ranges have data, read as zeros, or come from the base");
-HV_VERB (inspect, HV_READ, &hv_disk_ref_record, &hv_disk_inspect_result_record, HV_OPERATOR, HV_LANE_NONE, "path", 60000,
+HV_VERB (inspect, HV_READ, &hv_disk_inspect_args_record, &hv_disk_inspect_result_record, HV_OPERATOR, HV_LANE_NONE, "path", 60000,
          &cli_inspect, "Partition table and file systems, as the guest's bytes have them");
 HV_VERB (commit, HV_PROGRESS, &hv_disk_commit_args_record, &hv_disk_info_record, HV_OPERATOR, HV_LANE_MUTATE, "path", 86400000,
          &cli_commit, "Merge an overlay into its base");

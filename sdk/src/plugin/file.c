@@ -213,25 +213,43 @@ begin_named (struct hv_file_new *file, struct hv_err *err)
   return hv_err_sys (err, errno, "create");
 }
 
-int
-hv_file_new_begin (struct hv_file_new *file, const char *path, struct hv_err *err)
+static int
+is_free (struct hv_file_new *file, struct hv_err *err)
 {
   struct stat st;
+  if (fstatat (file->dir_fd, file->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    return hv_err_set (err, HV_E_ALREADY_EXISTS, "already exists");
+  return errno == ENOENT ? 0 : hv_err_sys (err, errno, "look for the name");
+}
+
+static int
+begin (struct hv_file_new *file, const char *path, int replaces, struct hv_err *err)
+{
   *file = (struct hv_file_new) HV_FILE_NEW_INIT;
   int rc = hv_file_open_dir (path, &file->dir_fd, &file->name, err);
   if (rc != 0)
     return rc;
-  if (fstatat (file->dir_fd, file->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-    rc = hv_err_set (err, HV_E_ALREADY_EXISTS, "already exists");
-  else if (errno != ENOENT)
-    rc = hv_err_sys (err, errno, "look for the name");
-  else if ((file->fd = openat (file->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600)) < 0)
+  if (!replaces)
+    rc = is_free (file, err);
+  if (rc == 0 && (file->fd = openat (file->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600)) < 0)
     rc = lacks_tmpfile (errno) ? begin_named (file, err) : hv_err_sys (err, errno, "create");
   if (rc == 0 && fchmod (file->fd, 0600) != 0) /* whatever the umask is */
     rc = hv_err_sys (err, errno, "set the mode");
   if (rc != 0)
     hv_file_new_end (file);
   return rc;
+}
+
+int
+hv_file_new_begin (struct hv_file_new *file, const char *path, struct hv_err *err)
+{
+  return begin (file, path, 0, err);
+}
+
+int
+hv_file_new_begin_over (struct hv_file_new *file, const char *path, struct hv_err *err)
+{
+  return begin (file, path, 1, err);
 }
 
 int
@@ -279,6 +297,46 @@ hv_file_new_commit (struct hv_file_new *file, struct hv_err *err)
     return hv_err_set (err, HV_E_UNKNOWN, "it is there, but its directory could not be synced: a power failure may lose it");
   }
   return 0;
+}
+
+/* A file without a name gets one beside the other's, which follows from it: what a crash leaves there, the next one takes away. */
+static int
+name_temp (struct hv_file_new *file)
+{
+  char self[32];
+  uint64_t hash = UINT64_C (14695981039346656037); /* FNV-1a */
+  if (file->temp[0] != '\0')
+    return 0;
+  for (const char *at = file->name; *at != '\0'; at++)
+    hash = (hash ^ (uint8_t) *at) * UINT64_C (1099511628211);
+  snprintf (file->temp, sizeof file->temp, ".hvkit-over-%016llx", (unsigned long long) hash);
+  snprintf (self, sizeof self, "/proc/self/fd/%d", file->fd);
+  (void) unlinkat (file->dir_fd, file->temp, 0);
+  return linkat (AT_FDCWD, self, file->dir_fd, file->temp, AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
+}
+
+int
+hv_file_new_replace (struct hv_file_new *file, int old_fd, struct hv_err *err)
+{
+  struct stat old, named;
+  if (fstat (old_fd, &old) != 0 || fstatat (file->dir_fd, file->name, &named, AT_SYMLINK_NOFOLLOW) != 0)
+    return hv_err_sys (err, errno, "stat");
+  if (old.st_dev != named.st_dev || old.st_ino != named.st_ino)
+    return hv_err_set (err, HV_E_ABORTED, "another file took its name meanwhile");
+  if (fchown (file->fd, old.st_uid, old.st_gid) != 0 || fchmod (file->fd, old.st_mode & 07777) != 0)
+    return hv_err_sys (err, errno, "give it owner and mode of the old one");
+  if (fsync (file->fd) != 0)
+    return hv_err_sys (err, errno, "fsync");
+  int errnum = name_temp (file);
+  if (errnum == 0 && renameat (file->dir_fd, file->temp, file->dir_fd, file->name) != 0)
+    errnum = errno;
+  if (errnum != 0)
+    return hv_err_sys (err, errnum, "put it in the old one's place");
+  file->temp[0] = '\0';
+  return fsync (file->dir_fd) == 0
+             ? 0
+             : hv_err_set (err, HV_E_UNKNOWN,
+                           "it is there, but its directory could not be synced: a power failure may bring the old one back");
 }
 
 void

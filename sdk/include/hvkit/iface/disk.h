@@ -108,6 +108,11 @@ HV_RECORD_STRUCT (hv_disk_extent, HV_DISK_EXTENT);
   F (T, U64, _, continue_bytes, 0, "pass it as offset_bytes to get the rest; absent: that was all", .unit = "bytes")
 HV_RECORD_STRUCT (hv_disk_map_result, HV_DISK_MAP_RESULT);
 
+#define HV_DISK_INSPECT_ARGS(F, T) \
+  F (T, STR, _, path, HV_REQUIRED | HV_PATH, "image file", .umin = 1, .max = 4096) \
+  HV_DISK_TRUSTED_RAW_FIELD_ (F, T) \
+  F (T, RECS, hv_machine_layer, backing, 0, "layers below it, top first; all it may read besides itself", .max = 16)
+HV_RECORD_STRUCT (hv_disk_inspect_args, HV_DISK_INSPECT_ARGS);
 #define HV_PARTITION_TABLE_NONE 0u
 #define HV_PARTITION_TABLE_MBR  1u
 #define HV_PARTITION_TABLE_GPT  2u
@@ -150,6 +155,7 @@ HV_RECORD_STRUCT (hv_disk_commit_args, HV_DISK_COMMIT_ARGS);
   F (T, STR, _, backing_path, HV_PATH, "its new base; absent: none, everything is copied in", .umin = 1, .max = 1023) \
   F (T, ENUM, hv_disk_format, backing_format, 0, "format of the new base; required with backing_path") \
   F (T, BOOL, _, header_only, 0, "the new base has the same contents: write its name and copy nothing", .def = "false") \
+  F (T, RECS, hv_machine_layer, backing, 0, "layers below it now, top first; needed unless header_only", .max = 16) \
   HV_DISK_TRUSTED_RAW_FIELD_ (F, T)
 HV_RECORD_STRUCT (hv_disk_rebase_args, HV_DISK_REBASE_ARGS);
 
