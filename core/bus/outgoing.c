@@ -10,6 +10,7 @@ struct outgoing {
   int code;
   struct hv_msg *result;
   struct hv_err *err;
+  struct hv_call *progress_of; /* NULL: nobody wants to know */
   uint8_t done;
 };
 
@@ -26,6 +27,13 @@ outgoing_done (struct hv_call *c, void *arg)
     o->result = hv_msg_ref (hv_call_result (c));
   o->done = 1;
   hv_fiber_wake_now (o->fiber);
+}
+
+static void
+outgoing_progress (void *arg, const char *phase, uint64_t done, uint64_t total, const char *unit)
+{
+  struct outgoing *o = arg;
+  o->fiber->instance->host.api->progress (o->progress_of, phase, done, total, unit);
 }
 
 static int
@@ -83,6 +91,10 @@ outgoing_send (struct hv_fiber *f, struct hv_route *route, struct hv_pack *args,
   req.uid = f->call != NULL ? f->call->request.uid : (uint32_t) getuid ();
   req.deadline_ms = outgoing_deadline (f, opts);
   req.args_msg = hv_msg_from_pack (args);
+  if (o->progress_of != NULL) {
+    req.progress = outgoing_progress;
+    req.flags |= HV_CALL_PROGRESS;
+  }
   int r = req.depth > HV_LIMIT_CALL_DEPTH
               ? hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "%s: calls are nested deeper than %u", route->name, HV_LIMIT_CALL_DEPTH)
               : hv_call_check_access (route, i->role, err);
@@ -117,6 +129,8 @@ hv_host_call (struct hv_host *h, const char *method, const struct hv_record *arg
   if (r == 0)
     r = hv_bus_route (i->bus, method, strlen (method), &route, err);
   struct outgoing o = { .fiber = f, .err = err };
+  if (opts != NULL && opts->struct_size >= offsetof (struct hv_call_options, progress_of) + sizeof opts->progress_of)
+    o.progress_of = opts->progress_of;
   if (r == 0)
     r = outgoing_send (f, route, &p, opts, &o, err);
   hv_pack_clear (&p);

@@ -108,7 +108,7 @@ to_raw (struct disk_raw *d, struct hv_call *call, const struct hv_disk_convert_a
 }
 
 static int
-to_qcow2 (struct disk_raw *d, const struct hv_disk_convert_args *a, struct hv_disk_info *ret, struct hv_err *err)
+to_qcow2 (struct disk_raw *d, struct hv_call *call, const struct hv_disk_convert_args *a, struct hv_disk_info *ret, struct hv_err *err)
 {
   struct disk_raw_import_args i = { 0 };
   char *method = hv_printf (d->host, "%s.import", d->config->qcow2);
@@ -122,7 +122,7 @@ to_qcow2 (struct disk_raw *d, const struct hv_disk_convert_args *a, struct hv_di
     HV_SET (&i, owner_uid, a->owner_uid);
   HV_SET (&i, trusted_raw, a->trusted_raw);
   HV_SET (&i, compress, a->compress);
-  return hv_call_method (d->host, method, disk_raw_import_args, &i, hv_disk_info, ret, err);
+  return hv_call_method_for (d->host, call, method, disk_raw_import_args, &i, hv_disk_info, ret, err);
 }
 
 static int
@@ -145,6 +145,6 @@ hv_disk_raw_convert (void *self, struct hv_call *call, const void *args, void *r
   const struct hv_disk_convert_args *a = args;
   int r = check_args (self, a, err);
   if (r == 0)
-    r = a->target_format == HV_DISK_RAW ? to_raw (self, call, a, result, err) : to_qcow2 (self, a, result, err);
+    r = a->target_format == HV_DISK_RAW ? to_raw (self, call, a, result, err) : to_qcow2 (self, call, a, result, err);
   return r == 0 ? 0 : hv_err_wrap (err, r, "convert disk '%s' to '%s'", a->path, a->target_path);
 }

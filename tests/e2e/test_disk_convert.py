@@ -226,6 +226,24 @@ class Convert(unittest.TestCase):
         qemu_img("create", "-q", "-f", "qcow2", "-o", "cluster_size=2M", q, "1P")
         return q
 
+    def test_progress(self):
+        """Whoever asked is told, also when it is another plugin that does the work."""
+        raw = self.new("img")
+        with open(raw, "wb") as f:
+            f.truncate(1 << 30)
+            for at in range(0, 1 << 30, 4 * MIB):
+                f.seek(at)
+                f.write(os.urandom(MIB))
+        for method, target in (("disk-raw.convert", "raw"), ("disk-raw.convert", "qcow2"), ("disk-qcow2.import", None)):
+            with self.subTest(method, target=target), self.d.rpc() as rpc:
+                out = self.new("out")
+                args = {"path": str(raw), "target_path": str(out), "_progress": True, **({"target_format": target} if target else {})}
+                rpc.finish(rpc.send(method, args), 60)
+                out.unlink()
+                seen = [n[1] for n in rpc.notes if n[0] == "progress"]
+                self.assertTrue(seen, "no progress")
+                self.assertTrue(all("convert" in str(n) for n in seen), seen)
+
     def test_cancel(self):
         raw = self.new("img")
         with open(raw, "wb") as f:

@@ -161,6 +161,7 @@ struct hv_call_options {
   uint32_t struct_size;
   uint32_t timeout_ms; /* 0: the method's default, never more than what is left of the caller's own deadline */
   const char *idempotency_key;
+  struct hv_call *progress_of; /* who waits for this call is told what the other reports; NULL: nobody is */
 };
 
 /* A child process. It is started with: its own session, no descriptor but those listed, the default signal mask,
@@ -345,6 +346,11 @@ hv_offload (struct hv_host *h, int (*fn) (void *), void *arg, struct hv_err *e)
 /* hv_call_method (host, "disk-qcow2.overlay", hv_disk_overlay_args, &args, hv_disk_info, &info, err) */
 #define hv_call_method(h, method, args_rec, args, result_rec, result, err) \
   ((h)->api->call ((h), (method), &args_rec##_record, (args), &result_rec##_record, (result), NULL, (err)))
+
+/* The same on behalf of a call that is being handled: its caller sees the progress of the other. */
+#define hv_call_method_for(h, call_, method, args_rec, args, result_rec, result, err) \
+  ((h)->api->call ((h), (method), &args_rec##_record, (args), &result_rec##_record, (result), \
+                   &(const struct hv_call_options){ .struct_size = sizeof (struct hv_call_options), .progress_of = (call_) }, (err)))
 
 /* Marks a durable step, before and after: "start.record", "start.recorded". A test can end the daemon at each of them and look
  * whether the next one repairs what is left. Costs nothing otherwise. */
