@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How long an event of QEMU takes to a reader: to a subscriber of hvkitd, and to one that reads a monitor of the same QEMU itself.
- * Both are this process, blocked in recv; the clock starts with the time that QEMU put into the event. Events come from a VNC client
- * that connects and leaves again: neither a command nor the guest is part of it.
- * usage: bench_event HVKIT_SOCKET MONITOR_SOCKET VNC_SOCKET ROUNDS EVENTS. Prints one JSON object. */
+ * Both are this process, blocked in recv; the clock starts with the time that QEMU put into the event. Events come from a VNC
+ * client that connects and leaves again: neither a command nor the guest is part of it. usage: bench_event HVKIT_SOCKET
+ * MONITOR_SOCKET VNC_SOCKET ROUNDS EVENTS. Prints one JSON object. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,6 +184,7 @@ main (int argc, char **argv)
     ratio[i] = ours[i] / raw[i];
     (void) close (bus);
   }
-  (void) printf ("{\"raw_p50_us\": %.1f, \"bus_p50_us\": %.1f, \"ratio\": %.3f}\n", median (raw, rounds), median (ours, rounds), median (ratio, rounds));
+  (void) printf ("{\"raw_p50_us\": %.1f, \"bus_p50_us\": %.1f, \"ratio\": %.3f}\n", median (raw, rounds), median (ours, rounds),
+                 median (ratio, rounds));
   return 0;
 }

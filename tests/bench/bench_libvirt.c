@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* hvkitd beside libvirt's own library, on the same domain, from the same process.
  *   bench_libvirt state URI DOMAIN HVKIT_SOCKET N    a state, asked of libvirt, of hvkit's cache, and of libvirt through hvkit
- *   bench_libvirt event URI DOMAIN HVKIT_SOCKET N    a lifecycle event: to a callback of libvirt's, to a subscriber of hvkit, and (on
- *                                                    standard input) as the line that `virsh event --loop` prints
- *   bench_libvirt stats URI - HVKIT_SOCKET N         the figures of all domains in one call
- * Prints one JSON object. */
+ *   bench_libvirt event URI DOMAIN HVKIT_SOCKET N    a lifecycle event: to a callback of libvirt's, to a subscriber of hvkit, and
+ * (on standard input) as the line that `virsh event --loop` prints bench_libvirt stats URI - HVKIT_SOCKET N         the figures of
+ * all domains in one call Prints one JSON object. */
 #include <libvirt/libvirt.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -140,7 +139,8 @@ state (virDomainPtr dom, const char *socket, const char *name, int n)
     through[i] = ask (fd, b, bn, answer, sizeof answer, 0);
   }
   double o = median (own, n), c = median (cache, n), t = median (through, n);
-  (void) printf ("{\"own_us\": %.1f, \"cache_us\": %.1f, \"through_us\": %.1f, \"cache\": %.3f, \"through\": %.3f}\n", o, c, t, c / o, t / o);
+  (void) printf ("{\"own_us\": %.1f, \"cache_us\": %.1f, \"through_us\": %.1f, \"cache\": %.3f, \"through\": %.3f}\n", o, c, t,
+                 c / o, t / o);
 }
 
 static void
@@ -155,7 +155,8 @@ stats (virConnectPtr conn, const char *socket, int n)
   for (int i = 0; i < n; i++) {
     virDomainStatsRecordPtr *records = NULL;
     double begin = now_us ();
-    count = virConnectGetAllDomainStats (conn, groups, &records, VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT | VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE);
+    count = virConnectGetAllDomainStats (conn, groups, &records,
+                                         VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT | VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE);
     own[i] = now_us () - begin;
     if (count < 0)
       exit (1);
@@ -239,7 +240,8 @@ wait_all (int n)
   double end = now_us () + 10e6;
   while (atomic_load (&raw.count) < n || atomic_load (&bus.count) < n || atomic_load (&line.count) < n) {
     if (now_us () > end) {
-      (void) fprintf (stderr, "event %d did not come everywhere: libvirt %d, hvkit %d, virsh %d\n", n, raw.count, bus.count, line.count);
+      (void) fprintf (stderr, "event %d did not come everywhere: libvirt %d, hvkit %d, virsh %d\n", n, raw.count, bus.count,
+                      line.count);
       exit (1);
     }
     pause_ms (1);
@@ -262,7 +264,9 @@ event (virConnectPtr conn, virDomainPtr dom, const char *socket, int n)
   bus.fd = connect_to (socket);
   line.fd = 0;
   (void) ask (bus.fd, f, fn, answer, sizeof answer, 0);
-  if (virConnectDomainEventRegisterAny (conn, dom, VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK (on_lifecycle), NULL, NULL) < 0)
+  if (virConnectDomainEventRegisterAny (conn, dom, VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK (on_lifecycle), NULL,
+                                        NULL)
+      < 0)
     exit (1);
   thread (run_libvirt, NULL);
   thread (run_reader, &bus);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Latency and throughput of the bus over the UNIX socket, beside a raw ping-pong of the same sizes between two processes.
- * usage: bench_rpc SOCKET METHOD ARGS_HEX ROUNDS PIPELINED_CALLS PEER_CPU (-1: any). Prints one JSON object. Every figure is the median of ROUNDS interleaved pairs. */
+ * usage: bench_rpc SOCKET METHOD ARGS_HEX ROUNDS PIPELINED_CALLS PEER_CPU (-1: any). Prints one JSON object. Every figure is the
+ * median of ROUNDS interleaved pairs. */
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -236,7 +237,8 @@ main (int argc, char **argv)
   (void) waitpid (pid, NULL, 0);
   for (int i = 0; i < rounds; i++)
     rate[i] = pipelined_per_s (fd, argv[2], args, args_size, answer, calls);
-  (void) printf ("{\"raw_p50_us\": %.2f, \"bus_p50_us\": %.2f, \"ratio\": %.3f, \"per_s\": %.0f, \"request_bytes\": %zu, \"answer_bytes\": %zu}\n",
+  (void) printf ("{\"raw_p50_us\": %.2f, \"bus_p50_us\": %.2f, \"ratio\": %.3f, \"per_s\": %.0f, \"request_bytes\": %zu, "
+                 "\"answer_bytes\": %zu}\n",
                  median (raw, rounds), median (bus, rounds), median (ratio, rounds), median (rate, rounds), n, answer);
   return 0;
 }

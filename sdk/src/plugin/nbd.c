@@ -73,7 +73,7 @@ hv_nbd_connect (const struct hv_nbd *n, const struct hv_disk_connect_args *a, in
 int
 hv_nbd_disconnect (const struct hv_nbd *n, const char *device, struct hv_err *err)
 {
-  uint32_t number;
+  uint32_t number = 0;
   const char *const args[] = { "--disconnect", device, NULL };
   const struct hv_tool t = { .host = n->host, .call = n->call, .program = n->qemu_nbd, .args = args };
   int r = read_device (device, &number, err);
