@@ -3,6 +3,7 @@
  * into a tap is what the guest receives. */
 #include "qmp.h"
 #include <errno.h>
+#include <hvkit/netns.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,7 +70,7 @@ net_run (void *arg)
   for (uint32_t i = 0; r == 0 && i < j->machine->nics.count; i++) {
     j->nic = &j->machine->nics.items[i];
     if (j->only == NULL || strcmp (j->only, j->nic->name) == 0)
-      r = qmp_netns_visit (HV_HAS (j->nic, netns) ? j->nic->netns : NULL, nic_read, j, j->err);
+      r = hv_netns_visit (HV_HAS (j->nic, netns) ? j->nic->netns : NULL, nic_read, j, j->err);
   }
   return r;
 }

@@ -441,8 +441,6 @@ int qmp_files_probe (struct qmp *, const struct hv_machine *, uint8_t *ret_direc
 int qmp_file_size (const char *path, uint32_t format, uint64_t *ret_bytes, struct hv_err *); /* blocks: in an offload */
 int qmp_files_size (struct qmp *, const char *path, uint32_t format, uint64_t *ret_bytes,
                     struct hv_err *); /* as the guest sees it */
-/* Runs fn (arg) in a network namespace (NULL: ours), in an offload. */
-int qmp_netns_visit (const char *netns, int (*fn) (void *arg), void *arg, struct hv_err *);
 int qmp_taps_open (struct qmp *, const struct hv_machine *, int32_t *fds, struct hv_err *);
 
 /* --- start.c, stop.c, agent.c --- */

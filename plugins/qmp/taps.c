@@ -4,10 +4,9 @@
 #include "qmp.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <hvkit/netns.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
-#include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -36,24 +35,6 @@ tap_open (struct taps_job *j, const struct hv_machine_nic *n)
   return 0;
 }
 
-/* The pool's thread visits the namespace. It has to come back: a thread that cannot must not serve anybody again. */
-int
-qmp_netns_visit (const char *netns, int (*fn) (void *arg), void *arg, struct hv_err *err)
-{
-  HV_CLEAN (hv_fd) int home = -1;
-  HV_CLEAN (hv_fd) int there = -1;
-  if (netns != NULL) {
-    home = open ("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-    there = open (netns, O_RDONLY | O_CLOEXEC);
-    if (home < 0 || there < 0 || setns (there, CLONE_NEWNET) < 0)
-      return hv_err_sys (err, errno, "network namespace '%s'", netns);
-  }
-  int r = fn (arg);
-  if (there >= 0 && setns (home, CLONE_NEWNET) < 0)
-    abort ();
-  return r;
-}
-
 static int
 nic_open (void *arg)
 {
@@ -71,7 +52,7 @@ taps_run (void *arg)
   int r = 0;
   for (uint32_t i = 0; r == 0 && i < j->machine->nics.count; i++) {
     j->nic = &j->machine->nics.items[i];
-    r = qmp_netns_visit (HV_HAS (j->nic, netns) ? j->nic->netns : NULL, nic_open, j, j->err);
+    r = hv_netns_visit (HV_HAS (j->nic, netns) ? j->nic->netns : NULL, nic_open, j, j->err);
   }
   while (r < 0 && j->count > 0)
     (void) close (j->fds[--j->count]);

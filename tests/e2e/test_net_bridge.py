@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""net-bridge: KubeVirt's bridge binding in a namespace. What it makes is the reference's, what it takes back is as it was to the byte, a
+real guest is reached through it, and a daemon that dies at any step leaves the one or the other."""
+import collections
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from guest import Guest  # noqa: E402
+from hvkitd import Daemon, until  # noqa: E402
+from rpc import RpcError  # noqa: E402
+
+MAC = "ca:5f:48:41:7d:5d"
+ADDRESS, GATEWAY = "10.233.97.174", "169.254.1.1"
+
+
+def ip(*args, ns=None):
+    return subprocess.run(["ip", *(["-n", ns] if ns else []), *args], check=True, capture_output=True, text=True).stdout
+
+
+class Pod:
+    """A namespace with eth0, one end of a veth; the other end is in a namespace of its own. As Calico sets it up: /32, a gateway on the link."""
+
+    def __init__(self, name):
+        self.name, self.far = f"hv-{os.getpid()}-{name}", f"hv-{os.getpid()}-{name}-far"
+        self.path = f"/run/netns/{self.name}"
+
+    def __enter__(self):
+        for ns in (self.name, self.far):
+            ip("netns", "add", ns)
+            ip("link", "set", "lo", "up", ns=ns)
+        ip("link", "add", "eth0", "mtu", "1450", "address", MAC, "type", "veth", "peer", "name", "far0", "mtu", "1450", "netns", self.far, ns=self.name)
+        ip("addr", "add", f"{ADDRESS}/32", "dev", "eth0", ns=self.name)
+        ip("addr", "add", "fd00:97::174/64", "dev", "eth0", "nodad", ns=self.name)
+        ip("link", "set", "eth0", "up", ns=self.name)
+        ip("addr", "add", f"{GATEWAY}/32", "dev", "far0", ns=self.far)
+        ip("link", "set", "far0", "up", ns=self.far)
+        ip("route", "add", f"{ADDRESS}/32", "dev", "far0", ns=self.far)
+        ip("route", "add", GATEWAY, "dev", "eth0", "scope", "link", ns=self.name)
+        ip("route", "add", "default", "via", GATEWAY, "dev", "eth0", ns=self.name)
+        ip("route", "add", "192.0.2.0/24", "via", GATEWAY, "dev", "eth0", "metric", "77", "mtu", "1300", ns=self.name)
+        ip("-6", "route", "add", "default", "via", "fd00:97::1", "dev", "eth0", ns=self.name)
+        self.snapshot()
+        return self
+
+    def __exit__(self, *exc):
+        for ns in (self.name, self.far):
+            subprocess.run(["ip", "netns", "del", ns], capture_output=True)
+
+    def snapshot(self, sort=False):
+        """All there is to see, once the kernel has made up its mind about the addresses. sort: of several interfaces, routes of the same
+        weight stand in the order in which those were last set up."""
+        until("settled addresses", lambda: "tentative" not in ip("addr", ns=self.name), 20)
+        shown = [ip("-d", "link", ns=self.name), ip("addr", ns=self.name), ip("route", "show", "table", "all", ns=self.name), ip("-6", "route", "show", "table", "all", ns=self.name)]
+        arp = subprocess.run(["ip", "netns", "exec", self.name, "cat", "/proc/sys/net/ipv4/conf/all/arp_ignore"], check=True, capture_output=True, text=True).stdout
+        return "\n".join(["\n".join(sorted(s.splitlines())) if sort else s for s in shown] + [arp])
+
+    def links(self):
+        return {x["ifname"]: x for x in json.loads(ip("-j", "-d", "addr", ns=self.name))}
+
+
+class Bridge(unittest.TestCase):
+    def setUp(self):
+        self.d = Daemon(plugins=["net-bridge"], env={})
+        self.addCleanup(self.d.cleanup)
+        self.steps = self.d.dir / "steps"
+
+    def call(self, verb, **args):
+        return self.d.rpc().call(f"net-bridge.{verb}", {**({} if verb == "list" else {"vm": "a"}), **args})
+
+    def attach(self, pod, nic="default", **more):
+        return self.call("attach", **{"nic": nic, "netns": pod.path, **more})
+
+    def refused(self, code, text, pod, **more):
+        before = pod.snapshot()
+        with self.assertRaises(RpcError) as e:
+            self.attach(pod, **more)
+        self.assertEqual(e.exception.code, code, e.exception.message)
+        self.assertIn(text, e.exception.message)
+        self.assertEqual(pod.snapshot(), before)
+        self.assertEqual(self.call("list")["items"], [])
+
+    def check_reference(self, pod):
+        """ip-link.txt of the reference: names, flags, masters, MTU, and whose MAC is whose."""
+        links = pod.links()
+        port, bridge, tap, stand_in = (links[n] for n in ("eth0-nic", "k6t-eth0", "tap0", "eth0"))
+        self.assertEqual([x["mtu"] for x in (port, bridge, tap, stand_in)], [1450] * 4)
+        self.assertEqual((port["master"], tap["master"]), ("k6t-eth0", "k6t-eth0"))
+        self.assertLess(bridge["ifindex"], tap["ifindex"])
+        self.assertLess(tap["ifindex"], stand_in["ifindex"])
+        self.assertEqual(stand_in["address"], MAC)
+        self.assertEqual(port["address"], bridge["address"])
+        self.assertNotEqual(bridge["address"], MAC)
+        self.assertLessEqual({"BROADCAST", "NOARP"}, set(stand_in["flags"]))
+        self.assertNotIn("UP", stand_in["flags"])
+        for x in (port, bridge, tap):
+            self.assertIn("UP", x["flags"])
+        self.assertFalse(port["linkinfo"]["info_slave_data"]["learning"])
+
+        def v4(x):
+            return [f"{a['local']}/{a['prefixlen']}" for a in x["addr_info"] if a["family"] == "inet"]
+        self.assertEqual(v4(bridge), ["169.254.75.10/32"])
+        self.assertEqual(v4(stand_in), [f"{ADDRESS}/32"])
+        self.assertEqual(v4(port), [])
+
+    def test_there_and_back(self):
+        self.d.start()
+        with Pod("a") as pod:
+            before = pod.snapshot()
+            got = self.attach(pod, owner_uid=107)
+            want = {"state": "attached", "binding": "bridge", "tap": "tap0", "bridge": "k6t-eth0", "mac": MAC, "mtu": 1450, "netns": pod.path,
+                    "addresses": [f"{ADDRESS}/32"], "gateway": GATEWAY}
+            self.assertEqual({k: got.get(k) for k in want}, want)
+            self.check_reference(pod)
+            self.assertEqual(self.attach(pod), got)  # once more is nothing new
+            with self.subTest("a daemon that dies leaves it as it is"):
+                def made():
+                    return {n: {k: x[k] for k in ("ifindex", "address", "mtu", "flags", "addr_info")} for n, x in pod.links().items()}
+                now = made()
+                self.d.kill()
+                self.d.start()
+                self.assertEqual(made(), now)
+                self.assertEqual(self.call("list")["items"], [got])
+            self.assertEqual(self.call("stats")["items"][0]["tap"], "tap0")
+            self.assertIn("tap0", self.d.cli("net-bridge", "list").stdout)
+            self.call("detach")
+            self.assertEqual(pod.snapshot(), before)
+            self.call("detach")  # nothing is fine
+            self.assertEqual(self.call("list")["items"], [])
+
+    def test_queues_and_owner(self):
+        self.d.start()
+        with Pod("a") as pod:
+            before = pod.snapshot()
+            got = self.attach(pod, queues=2, owner_uid=107, mtu=1400, mac="02:00:00:00:00:07")
+            self.assertEqual((got["mtu"], got["mac"]), (1400, "02:00:00:00:00:07"))
+            links = pod.links()
+            tap = links["tap0"]["linkinfo"]["info_data"]
+            self.assertTrue(tap["multi_queue"] and tap["persist"], tap)
+            self.assertEqual(str(tap["user"]), "107")
+            self.assertEqual([links[n]["mtu"] for n in ("eth0-nic", "k6t-eth0", "tap0", "eth0")], [1400] * 4)
+            self.call("detach")
+            self.assertEqual(pod.snapshot(), before)
+
+    def test_nothing_leaks(self):
+        """Neither links nor descriptors, in the daemon or in the namespace."""
+        self.d.start()
+        with Pod("a") as pod:
+            before = pod.snapshot()
+
+            def descriptors():
+                return len(os.listdir(f"/proc/{self.d.pid}/fd"))
+            self.attach(pod)
+            self.call("detach")
+            fds = descriptors()
+            rpc = self.d.rpc(timeout=60)
+            for _ in range(60):
+                rpc.call("net-bridge.attach", {"vm": "a", "nic": "default", "netns": pod.path})
+                rpc.call("net-bridge.detach", {"vm": "a"})
+            rpc.close()
+            until("no more descriptors than before", lambda: descriptors() <= fds, 10)
+            self.assertEqual(pod.snapshot(), before)
+            self.assertEqual(list((self.d.state / "net-bridge").rglob("*.rec")), [])
+
+    def test_two_cards(self):
+        """Each with its own names; what both need of the namespace stays until the last has gone, in whatever order."""
+        self.d.start()
+        with Pod("a") as pod:
+            ip("link", "add", "net1", "address", "02:00:00:00:00:99", "type", "veth", "peer", "name", "far1", "netns", pod.far, ns=pod.name)
+            ip("addr", "add", "192.168.7.2/24", "dev", "net1", ns=pod.name)
+            ip("link", "set", "net1", "up", ns=pod.name)
+            ip("link", "set", "far1", "up", ns=pod.far)
+            before = pod.snapshot(sort=True)
+            for order in (("one", "two"), ("two", "one")):
+                self.attach(pod, "one")
+                second = self.attach(pod, "two", interface_name="net1", ordinal=1)
+                self.assertEqual((second["tap"], second["bridge"], second["addresses"]), ("tap1", "k6t-net1", ["192.168.7.2/24"]))
+                self.call("detach", nic=order[0])
+                self.assertIn("\n1\n", pod.snapshot())
+                self.call("detach", nic=order[1])
+                self.assertEqual(pod.snapshot(sort=True), before)
+
+    def test_refused(self):
+        self.d.start()
+        with Pod("a") as pod:
+            self.refused("NOT_FOUND", "eth7", pod, interface_name="eth7")
+            self.refused("INVALID_ARGUMENT", "longer than 11", pod, interface_name="abcdefghijkl")
+            self.refused("INVALID_ARGUMENT", "a group's address", pod, mac="03:00:00:00:00:01")
+            self.refused("FAILED_PRECONDITION", "not Ethernet", pod, interface_name="lo")
+            ip("link", "add", "k6t-eth0", "type", "bridge", ns=pod.name)
+            self.refused("ALREADY_EXISTS", "'k6t-eth0' already", pod)
+            ip("link", "add", "br9", "type", "bridge", ns=pod.name)
+            self.refused("FAILED_PRECONDITION", "is a bridge", pod, interface_name="br9")
+            ip("link", "set", "eth0", "master", "k6t-eth0", ns=pod.name)
+            self.refused("FAILED_PRECONDITION", "belongs to another already", pod)
+        with self.assertRaises(RpcError) as e:
+            self.call("attach", nic="default", netns="/run/netns/hv-nowhere")
+        self.assertEqual(e.exception.code, "NOT_FOUND")
+        with self.assertRaises(RpcError) as e:
+            self.call("attach", nic="default", netns="/etc/passwd")
+        self.assertNotEqual(e.exception.code, "INTERNAL")
+
+    def test_namespace_vanishes(self):
+        """What was in it went with it; another of its name is left alone."""
+        self.d.start()
+        with Pod("a") as pod:
+            self.attach(pod)
+        with Pod("a") as pod:
+            before = pod.snapshot()
+            self.call("detach")
+            self.assertEqual(pod.snapshot(), before)
+            self.assertEqual(self.call("list")["items"], [])
+
+    def run_to(self, verb, pod, kill=None):
+        """Starts a daemon that dies at a step, and calls it."""
+        self.d.env = {"HVKIT_FAULT_LOG": str(self.steps), **({"HVKIT_FAULT_KILL": kill} if kill else {})}
+        self.d.start()
+        try:
+            self.attach(pod) if verb == "attach" else self.call("detach")
+        except (EOFError, OSError):
+            pass
+        if kill:
+            until(f"the death at {kill}", lambda: self.d.process.poll() is not None, 20)
+        else:
+            self.d.kill()
+        steps = self.steps.read_text().split()
+        self.steps.unlink()
+        self.d.env = {}
+        return steps
+
+    def test_killed_at_every_step(self):
+        with Pod("a") as pod:
+            before = pod.snapshot()
+            made = self.run_to("attach", pod)
+            self.d.start()
+            attached = sorted(pod.links())
+            self.d.kill()
+            undone = self.run_to("detach", pod)
+            self.assertEqual(pod.snapshot(), before)
+            self.assertGreater(len(made), 15)
+            self.assertGreater(len(undone), 10)
+            for verb, steps in (("attach", made), ("detach", undone)):
+                seen = collections.Counter()
+                for step in steps:
+                    seen[step] += 1
+                    with self.subTest(verb, step=step, time=seen[step]):
+                        if verb == "detach":
+                            self.d.start()
+                            self.attach(pod)
+                            self.d.kill()
+                        self.run_to(verb, pod, f"{step}:{seen[step]}")
+                        self.d.start()
+                        items = self.call("list")["items"]
+                        if items:  # it was done, though nobody was told
+                            self.assertEqual([i["state"] for i in items], ["attached"])
+                            self.assertEqual(sorted(pod.links()), attached)
+                            self.check_reference(pod)
+                            self.call("detach")
+                        self.assertEqual(pod.snapshot(), before)
+                        self.d.kill()
+            print(f"{len(made)} steps of attach, {len(undone)} of detach, a death at each")
+
+    def ping_from(self, pod):
+        subprocess.run(["ip", "netns", "exec", pod.far, "busybox", "ping", "-c", "2", "-W", "5", ADDRESS], check=True, capture_output=True)
+
+    def test_a_guest_is_reached(self):
+        d = Daemon(plugins=["net-bridge", "qmp", "disk-qcow2", "disk-raw"])
+        self.addCleanup(d.cleanup)
+        d.start()
+        with Pod("g") as pod:
+            before = pod.snapshot()
+            got = d.rpc().call("net-bridge.attach", {"vm": "g", "nic": "default", "netns": pod.path})
+            g = Guest(d, "g")
+            g.define(nics=[{"name": "default", "mac": got["mac"], "tap": got["tap"], "netns": got["netns"], "mtu": got["mtu"]}])
+            g.start()
+            self.assertEqual(g.sh("cat /sys/class/net/eth0/address"), MAC)
+            self.assertEqual(g.sh("cat /sys/class/net/eth0/mtu"), "1450")
+            g.sh(f"ip link set eth0 up; ip addr add {ADDRESS}/32 dev eth0; ip route add {GATEWAY} dev eth0; ip route add default via {GATEWAY}")
+            g.sh(f"ping -c 3 -W 5 {GATEWAY}", timeout=30)
+            self.ping_from(pod)
+            with self.subTest("one who owns the address answers"):
+                ip("neigh", "flush", "dev", "far0", ns=pod.far)
+                self.ping_from(pod)
+                self.assertEqual(json.loads(ip("-j", "neigh", "show", ADDRESS, ns=pod.far))[0]["lladdr"], MAC)
+            counters = d.rpc().call("net-bridge.stats", {"vm": "g"})["items"][0]
+            self.assertGreater(counters["rx_packets"], 4)
+            self.assertGreater(counters["tx_packets"], 4)
+            g.call("stop")
+            d.rpc().call("net-bridge.detach", {"vm": "g"})
+            self.assertEqual(pod.snapshot(), before)
+
+
+if __name__ == "__main__":
+    unittest.main()
