@@ -3,6 +3,8 @@
 #include "net-bridge.h"
 #include <stdlib.h>
 
+HV_RECORD_TABLE (nb_config, NB_CONFIG, "configuration of net-bridge");
+
 int
 nb_no_memory (struct hv_err *err)
 {
@@ -16,6 +18,7 @@ stop (void *self)
   if (nb == NULL)
     return;
   for (uint32_t i = 0; i < nb->count; i++) {
+    nb_server_forget (nb, nb->all[i]);
     free (nb->all[i]->key);
     free (nb->all[i]->bytes);
     free (nb->all[i]);
@@ -29,11 +32,11 @@ static int
 start (struct hv_host *h, const void *config, void **ret_self, struct hv_err *err)
 {
   struct nb *nb = calloc (1, sizeof *nb);
-  (void) config;
   if (nb == NULL)
     return nb_no_memory (err);
   *ret_self = nb;
   nb->host = h;
+  nb->config = config;
   nb->unlocked = h->api->cond_new (h);
   int r = nb->unlocked != NULL ? nb_record_load (nb, err) : nb_no_memory (err);
   return r == 0 ? nb_repair (nb, err) : r;
@@ -45,6 +48,7 @@ const struct hv_plugin nb_plugin = {
   .version = HV_VERSION,
   .summary = "network cards of VMs on interfaces of network namespaces",
   .license = "LGPL-2.1-or-later",
+  .config = &nb_config_record,
   .provides = (const struct hv_iface *const[]){ &hv_iface_net, NULL },
   .methods
   = (const struct hv_method *const[]){ HV_IMPLEMENT (hv_net_verb_attach, nb_attach), HV_IMPLEMENT (hv_net_verb_detach, nb_detach),

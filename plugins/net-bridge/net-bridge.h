@@ -36,22 +36,45 @@ extern const char *const nb_step_words[]; /* attaching, attached, detaching */
   F (T, U32, _, guest_mtu, HV_REQUIRED, "in effect") \
   F (T, U32, _, ordinal, HV_REQUIRED, "place among the VM's cards") \
   F (T, U32, _, queues, HV_REQUIRED, "queue pairs") \
-  F (T, U32, _, owner_uid, 0, "uid that may open the tap")
+  F (T, U32, _, owner_uid, 0, "uid that may open the tap") \
+  F (T, STR, _, dhcp, 0, "arguments of its DHCP server, a line each; absent: it has none")
 HV_RECORD_STRUCT (nb_document, NB_DOCUMENT);
 
 /* --- in memory --- */
 
+enum nb_server_state {
+  NB_SERVER_NONE,  /* not started yet, or not needed */
+  NB_SERVER_FRESH, /* to be started, and none can be there */
+  NB_SERVER_LOST,  /* one may run since before the daemon was started */
+  NB_SERVER_RUNS,
+  NB_SERVER_ENDED, /* by itself */
+};
+
 struct nb_attachment {
+  struct nb *nb;
   char *key;      /* of its document */
   uint8_t *bytes; /* the document, encoded; what d points into */
   struct nb_document d;
+  int32_t pidfd;          /* of its DHCP server; -1: none is known */
+  struct hv_watch *watch; /* of that */
+  enum nb_server_state server;
+  uint32_t server_pause_s; /* before the next start */
+  uint64_t server_due_ms, server_begun_ms;
 };
+
+#define NB_CONFIG(F, T) \
+  F (T, STR, _, dnsmasq, HV_PATH, "DHCP server", .def = "/usr/sbin/dnsmasq", .max = 4096) \
+  F (T, STR, _, nsenter, HV_PATH, "program that starts it in a namespace", .def = "/usr/bin/nsenter", .max = 4096) \
+  F (T, STR, _, user, 0, "whom it runs as", .def = "nobody", .umin = 1, .max = 32)
+HV_RECORD_STRUCT (nb_config, NB_CONFIG);
 
 struct nb {
   struct hv_host *host;
+  const struct nb_config *config;
   struct nb_attachment **all; /* by VM and card */
   uint32_t count, capacity;
-  uint8_t locked; /* somebody changes a namespace */
+  uint8_t locked;        /* somebody changes a namespace */
+  uint8_t keeps_servers; /* somebody starts DHCP servers */
   struct hv_cond *unlocked;
 };
 
@@ -95,6 +118,14 @@ int nb_sysctl_write (const char *name, int64_t value, struct hv_err *);
 /* Runs fn in the document's namespace, in an offload. NOT_FOUND: it is gone, or another has its name; fn has not run. */
 int nb_in_netns (struct nb *, const struct nb_document *, int (*fn) (void *), void *arg, struct hv_err *);
 int nb_netns_identify (struct nb *, const char *netns, uint64_t *ret_dev, uint64_t *ret_ino, struct hv_err *);
+
+/* --- server.c [coro] --- */
+/* Finds or starts the DHCP server of an attachment that has one. `fresh`: there cannot be one yet. */
+int nb_server_start (struct nb *, struct nb_attachment *, int fresh, struct hv_err *);
+/* It is found or started as soon as the lock is free, and again whenever it ends. */
+void nb_server_want (struct nb *, struct nb_attachment *);
+int nb_server_stop (struct nb *, struct nb_attachment *, struct hv_err *);
+void nb_server_forget (struct nb *, struct nb_attachment *); /* it goes on; not a coroutine's alone */
 
 /* --- repair.c [coro] --- */
 int nb_repair (struct nb *, struct hv_err *); /* what was cut off is taken back */

@@ -52,8 +52,8 @@ before (const struct nb_attachment *a, const struct nb_attachment *b)
 static int
 pack_own (const struct nb_document *d, struct nb_attachment *a, struct hv_err *err)
 {
-  const char **texts[]
-      = { &a->d.vm, &a->d.nic, &a->d.netns, &a->d.interface_name, &a->d.bridge, &a->d.port, &a->d.tap, &a->d.guest_mac };
+  const char **texts[] = { &a->d.vm,  &a->d.nic,       &a->d.netns, &a->d.interface_name, &a->d.bridge, &a->d.port,
+                           &a->d.tap, &a->d.guest_mac, &a->d.dhcp };
   struct hv_bin *bins[] = { &a->d.mac, &a->d.addresses, &a->d.routes };
   size_t size = 1, at = 0;
   a->d = *d;
@@ -86,6 +86,8 @@ add (struct nb *nb, const char *key, const struct nb_document *d, struct hv_err 
   HV_CLEAN (attachment) struct nb_attachment *a = calloc (1, sizeof *a);
   if (a == NULL || (a->key = strdup (key)) == NULL)
     return nb_no_memory (err);
+  a->nb = nb;
+  a->pidfd = -1;
   int r = pack_own (d, a, err);
   if (r == 0)
     r = grow (nb, err);
@@ -110,6 +112,7 @@ forget (struct nb *nb, struct nb_attachment *a)
       memmove (&nb->all[i], &nb->all[i + 1], (nb->count - i) * sizeof (struct nb_attachment *));
       break;
     }
+  nb_server_forget (nb, a);
   attachment_free (a);
 }
 

@@ -36,6 +36,8 @@ nb_take_back (struct nb *nb, struct nb_attachment *a, struct hv_err *err)
   int r = a->d.step == NB_DETACHING ? 0 : nb_record_step (nb, a, NB_DETACHING, err);
   hv_step (nb->host, "detach.recorded");
   if (r == 0)
+    r = nb_server_stop (nb, a, err);
+  if (r == 0)
     r = nb_in_netns (nb, &a->d, undo_job, &j, err);
   if (r == HV_E_NOT_FOUND) { /* the namespace is gone, and with it everything in it */
     hv_log (nb->host, HV_LOG_NOTICE, "attachment of VM '%s', card '%s': %s; nothing is left to undo", a->d.vm, a->d.nic,
@@ -55,6 +57,8 @@ nb_repair (struct nb *nb, struct hv_err *err)
   for (uint32_t i = 0; i < nb->count;) {
     struct nb_attachment *a = nb->all[i];
     if (a->d.step == NB_ATTACHED) {
+      a->server = NB_SERVER_LOST;
+      nb_server_want (nb, a);
       i++;
       continue;
     }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "dhcp.h"
 #include "net-bridge.h"
 #include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* --- one at a time changes namespaces --- */
 
@@ -37,8 +41,9 @@ address_text (struct hv_host *h, uint32_t ipv4, int prefix)
 }
 
 static int
-fill (struct nb *nb, const struct nb_document *d, struct hv_net_attachment *ret, struct hv_err *err)
+fill (struct nb *nb, const struct nb_attachment *at, struct hv_net_attachment *ret, struct hv_err *err)
 {
+  const struct nb_document *d = &at->d;
   struct hv_host *h = nb->host;
   uint8_t prefix = 0;
   uint32_t ipv4 = nb_saved_ipv4 (d->addresses, &prefix), gateway = nb_saved_gateway (d->routes);
@@ -63,6 +68,8 @@ fill (struct nb *nb, const struct nb_document *d, struct hv_net_attachment *ret,
   }
   if (gateway != 0)
     HV_SET (ret, gateway, address_text (h, gateway, -1));
+  if (at->server == NB_SERVER_ENDED)
+    HV_SET (ret, detail, "its DHCP server has ended by itself, and is started again");
   HV_SET (ret, source, "stored");
   return ret->vm != NULL && ret->nic != NULL && ret->tap != NULL && ret->bridge != NULL && ret->mac != NULL ? 0
                                                                                                             : nb_no_memory (err);
@@ -99,17 +106,60 @@ check_args (const struct hv_net_attach_args *a, struct hv_err *err)
                      : HV_HAS (a, network)       ? "network: no networks of the node are known"
                      : !HV_HAS (a, netns)        ? "netns: required; no namespaces are made for VMs"
                      : HV_HAS (a, ports)         ? "ports: only masquerade forwards ports"
-                     : HV_HAS (a, domain)        ? "domain: no DHCP server is started"
-                     : HV_HAS (a, hostname)      ? "hostname: no DHCP server is started"
-                     : HV_HAS (a, search)        ? "search: no DHCP server is started"
-                     : HV_HAS (a, nameservers)   ? "nameservers: no DHCP server is started"
-                     : HV_HAS (a, ntp)           ? "ntp: no DHCP server is started"
-                     : HV_HAS (a, bootfile)      ? "bootfile: no DHCP server is started"
-                     : HV_HAS (a, tftp_server)   ? "tftp_server: no DHCP server is started"
                                                  : NULL;
   if (strchr (a->vm, '/') != NULL)
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "vm: a name has no '/'");
-  return what == NULL ? 0 : hv_err_set (err, HV_E_UNIMPLEMENTED, "%s, in this version", what);
+  return what == NULL ? nb_dhcp_check (a, err) : hv_err_set (err, HV_E_UNIMPLEMENTED, "%s, in this version", what);
+}
+
+struct node_job {
+  const struct nb_config *config;
+  char text[8192]; /* of resolv.conf */
+  struct hv_err *err;
+};
+
+static int
+node_job (void *arg)
+{
+  struct node_job *j = arg;
+  if (access (j->config->dnsmasq, X_OK) < 0)
+    return hv_err_sys (j->err, errno, "the DHCP server '%s' (configuration: dnsmasq)", j->config->dnsmasq);
+  if (access (j->config->nsenter, X_OK) < 0)
+    return hv_err_sys (j->err, errno, "'%s' (configuration: nsenter)", j->config->nsenter);
+  HV_CLEAN (hv_fd) int fd = open ("/etc/resolv.conf", O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd >= 0 ? read (fd, j->text, sizeof j->text - 1) : 0;
+  j->text[n > 0 ? n : 0] = '\0';
+  return 0;
+}
+
+/* What the guest will be told, decided once: renewals get the same answer whatever becomes of the node's configuration. */
+static int
+plan_dhcp (struct nb *nb, const struct hv_net_attach_args *a, struct nb_plan *p, struct hv_err *err)
+{
+  struct hv_host *h = nb->host;
+  struct nb_lease l = { .bridge = p->d.bridge, .mac = p->d.guest_mac, .mtu = p->d.guest_mtu };
+  struct node_job *j = hv_alloc (h, sizeof *j);
+  struct hv_strs nameservers = { NULL, 0 };
+  l.address = nb_saved_ipv4 (p->d.addresses, &l.prefix);
+  l.gateway = nb_saved_gateway (p->d.routes);
+  if (l.address == 0)
+    return !nb_dhcp_is_asked (a)
+               ? 0
+               : hv_err_set (err, HV_E_FAILED_PRECONDITION,
+                             "interface '%s' has no IPv4 address, so there is no lease to tell the guest anything with",
+                             p->d.interface_name);
+  if (j == NULL)
+    return nb_no_memory (err);
+  *j = (struct node_job){ .config = nb->config, .err = err };
+  int r = hv_offload (h, node_job, j, err);
+  if (r == 0)
+    r = nb_dhcp_nameservers (h, j->text, &nameservers, err);
+  char *args = r == 0 ? nb_dhcp_args (h, a, &l, &nameservers) : NULL;
+  if (r == 0 && args == NULL)
+    r = nb_no_memory (err);
+  if (r == 0)
+    HV_SET (&p->d, dhcp, args);
+  return r;
 }
 
 /* Two attachments of one namespace: the later one found the earlier's setting, not the original. */
@@ -138,6 +188,8 @@ make (struct nb *nb, struct nb_plan *plan, struct hv_err *err)
   r = nb_in_netns (nb, &a->d, make_job, &j, err);
   if (r == 0)
     r = nb_record_step (nb, a, NB_ATTACHED, err);
+  if (r == 0)
+    nb_server_want (nb, a);
   hv_step (nb->host, "attach.done");
   if (r < 0) {
     HV_CLEAN (hv_err) struct hv_err *other = hv_err_new (nb->host);
@@ -153,7 +205,7 @@ attach (struct nb *nb, const struct hv_net_attach_args *a, struct hv_net_attachm
 {
   struct nb_attachment *there = nb_find (nb, a->vm, a->nic);
   if (there != NULL && there->d.step == NB_ATTACHED)
-    return fill (nb, &there->d, ret, err); /* asked for once more */
+    return fill (nb, there, ret, err); /* asked for once more */
   int r = there != NULL ? nb_take_back (nb, there, err) : 0;
   struct nb_plan *plan = hv_alloc (nb->host, sizeof *plan);
   if (r == 0 && plan == NULL)
@@ -172,10 +224,12 @@ attach (struct nb *nb, const struct hv_net_attach_args *a, struct hv_net_attachm
   }
   if (r == 0) {
     find_original_arp (nb, &plan->d);
-    r = make (nb, plan, err);
+    r = plan_dhcp (nb, a, plan, err);
   }
   if (r == 0)
-    r = fill (nb, &nb_find (nb, a->vm, a->nic)->d, ret, err);
+    r = make (nb, plan, err);
+  if (r == 0)
+    r = fill (nb, nb_find (nb, a->vm, a->nic), ret, err);
   nb_plan_clear (plan);
   return r;
 }
@@ -242,7 +296,7 @@ nb_get (void *self, struct hv_call *call, const void *args, void *result, struct
   const struct hv_net_ref *a = args;
   const struct nb_attachment *at = need (self, a->vm, a->nic, err);
   (void) call;
-  return at != NULL ? fill (self, &at->d, result, err) : HV_E_NOT_FOUND;
+  return at != NULL ? fill (self, at, result, err) : HV_E_NOT_FOUND;
 }
 
 /* "vm/card" of the last row before. */
@@ -274,7 +328,7 @@ nb_list (void *self, struct hv_call *call, const void *args, void *result, struc
       HV_SET (ret, continue_from, hv_printf (nb->host, "%s/%s", last->vm, last->nic));
       break;
     }
-    r = fill (nb, d, &ret->items.items[ret->items.count++], err);
+    r = fill (nb, nb->all[i], &ret->items.items[ret->items.count++], err);
   }
   return r;
 }

@@ -5,7 +5,7 @@ export PATH=$PATH:/usr/sbin:/sbin DEBIAN_FRONTEND=noninteractive
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 build_packages="build-essential cmake ninja-build pkg-config libev-dev libmsgpack-dev libjansson-dev libyaml-dev libssl-dev libvirt-dev libxml2-dev libpng-dev libcurl4-openssl-dev libnl-route-3-dev zlib1g-dev libzstd-dev"
-run_packages="qemu-system-x86 qemu-utils fdisk util-linux genisoimage"
+run_packages="qemu-system-x86 qemu-utils fdisk util-linux genisoimage dnsmasq-base"
 guest_packages="linux-image-cloud-amd64 busybox-static qemu-guest-agent e2fsprogs syslinux syslinux-common mtools dosfstools fdisk cpio binutils python3 isolinux"
 registry_packages="docker-registry apache2-utils openssl"
 libvirt_packages="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients"

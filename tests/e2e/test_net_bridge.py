@@ -5,6 +5,7 @@ import collections
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import unittest
@@ -63,10 +64,32 @@ class Pod:
         return {x["ifname"]: x for x in json.loads(ip("-j", "-d", "addr", ns=self.name))}
 
 
+def servers(d):
+    """The DHCP servers of a daemon's attachments: {pid: its arguments}."""
+    found = {}
+    for p in pathlib.Path("/proc").iterdir():
+        try:
+            argv = (p / "cmdline").read_bytes().split(b"\0") if p.name.isdigit() else []
+        except OSError:
+            continue
+        if argv and b"dnsmasq" in argv[0] and any(a.startswith(b"--pid-file=" + os.fsencode(str(d.run))) for a in argv):
+            found[int(p.name)] = [a.decode() for a in argv]
+    return found
+
+
+def end_servers(d):
+    for pid in servers(d):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
 class Bridge(unittest.TestCase):
     def setUp(self):
         self.d = Daemon(plugins=["net-bridge"], env={})
         self.addCleanup(self.d.cleanup)
+        self.addCleanup(end_servers, self.d)
         self.steps = self.d.dir / "steps"
 
     def call(self, verb, **args):
@@ -220,7 +243,11 @@ class Bridge(unittest.TestCase):
         self.d.env = {"HVKIT_FAULT_LOG": str(self.steps), **({"HVKIT_FAULT_KILL": kill} if kill else {})}
         self.d.start()
         try:
-            self.attach(pod) if verb == "attach" else self.call("detach")
+            if verb == "attach":
+                self.attach(pod)
+                until("the DHCP server, or a death", lambda: servers(self.d) or self.d.process.poll() is not None, 20)
+            else:
+                self.call("detach")
         except (EOFError, OSError):
             pass
         if kill:
@@ -251,6 +278,7 @@ class Bridge(unittest.TestCase):
                         if verb == "detach":
                             self.d.start()
                             self.attach(pod)
+                            until("the DHCP server", lambda: servers(self.d), 20)
                             self.d.kill()
                         self.run_to(verb, pod, f"{step}:{seen[step]}")
                         self.d.start()
@@ -259,8 +287,10 @@ class Bridge(unittest.TestCase):
                             self.assertEqual([i["state"] for i in items], ["attached"])
                             self.assertEqual(sorted(pod.links()), attached)
                             self.check_reference(pod)
+                            until("the DHCP server", lambda: len(servers(self.d)) == 1, 20)
                             self.call("detach")
                         self.assertEqual(pod.snapshot(), before)
+                        self.assertEqual(servers(self.d), {})
                         self.d.kill()
             print(f"{len(made)} steps of attach, {len(undone)} of detach, a death at each")
 
@@ -273,13 +303,31 @@ class Bridge(unittest.TestCase):
         d.start()
         with Pod("g") as pod:
             before = pod.snapshot()
-            got = d.rpc().call("net-bridge.attach", {"vm": "g", "nic": "default", "netns": pod.path})
+            self.addCleanup(end_servers, d)
+            got = d.rpc().call("net-bridge.attach", {"vm": "g", "nic": "default", "netns": pod.path, "hostname": "guest-of-honour",
+                                                     "nameservers": ["10.96.0.10"], "search": ["svc.cluster.local", "cluster.local"]})
             g = Guest(d, "g")
             g.define(nics=[{"name": "default", "mac": got["mac"], "tap": got["tap"], "netns": got["netns"], "mtu": got["mtu"]}])
             g.start()
             self.assertEqual(g.sh("cat /sys/class/net/eth0/address"), MAC)
             self.assertEqual(g.sh("cat /sys/class/net/eth0/mtu"), "1450")
-            g.sh(f"ip link set eth0 up; ip addr add {ADDRESS}/32 dev eth0; ip route add {GATEWAY} dev eth0; ip route add default via {GATEWAY}")
+            with self.subTest("the guest has its address by DHCP, and all that goes with it"):
+                until("the lease", lambda: ADDRESS in g.sh("ip -4 addr show dev eth0"), 30)
+                self.assertIn(f"inet {ADDRESS}/32", g.sh("ip -4 addr show dev eth0"))
+                self.assertEqual(g.sh("ip route").split(), f"default via {GATEWAY} dev eth0 {GATEWAY} dev eth0 scope link".split())
+                resolv = g.sh("cat /etc/resolv.conf")
+                self.assertIn("nameserver 10.96.0.10", resolv)
+                self.assertIn("svc.cluster.local", resolv)
+            with self.subTest("a daemon that dies takes no server with it, and one that ends is started again"):
+                first = servers(d)
+                self.assertEqual(len(first), 1)
+                d.kill()
+                d.start()
+                g.rpc = d.rpc(timeout=60)
+                self.assertEqual(servers(d), first)
+                os.kill(*first, signal.SIGKILL)
+                until("another server", lambda: servers(d) and servers(d).keys() != first.keys(), 10)
+                g.sh("udhcpc -i eth0 -n -q -t 8 -T 1 -O mtu -O search -O staticroutes -s /usr/share/udhcpc/default.script", timeout=30)
             g.sh(f"ping -c 3 -W 5 {GATEWAY}", timeout=30)
             self.ping_from(pod)
             with self.subTest("one who owns the address answers"):
@@ -292,6 +340,7 @@ class Bridge(unittest.TestCase):
             g.call("stop")
             d.rpc().call("net-bridge.detach", {"vm": "g"})
             self.assertEqual(pod.snapshot(), before)
+            self.assertEqual(servers(d), {})
 
 
 if __name__ == "__main__":

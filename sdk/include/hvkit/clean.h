@@ -48,5 +48,6 @@ hv_fd_cleanup (int *fd)
 {
   if (*fd >= 0)
     (void) close (*fd);
+  *fd = -1; /* also called by hand: never twice */
 }
 #endif
