@@ -3,6 +3,7 @@
  * tap another, and a stand-in that is down has name, MAC and addresses of the interface, for those who look for them. Steps, names
  * and order are KubeVirt's. Each step is announced, and may be done again. */
 #include "net-bridge.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 /* --- plan --- */
 
 static int
-check_interface (const struct nb_link *l, const struct hv_net_attach_args *a, uint32_t mtu, struct hv_err *err)
+check_interface (const struct nb_link *l, uint32_t mtu, struct hv_err *err)
 {
   if (l->master != 0)
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "interface '%s' belongs to another already (interface %u)", l->name,
@@ -25,21 +26,7 @@ check_interface (const struct nb_link *l, const struct hv_net_attach_args *a, ui
     return hv_err_set (err, HV_E_FAILED_PRECONDITION, "interface '%s' is a bridge, which cannot be a port of one", l->name);
   if ((l->min_mtu != 0 && mtu < l->min_mtu) || (l->max_mtu != 0 && mtu > l->max_mtu))
     return hv_err_set (err, HV_E_OUT_OF_RANGE, "mtu: %u; interface '%s' takes %u to %u", mtu, l->name, l->min_mtu, l->max_mtu);
-  if (HV_HAS (a, mac)
-      && (a->mac[1] == '1' || a->mac[1] == '3' || a->mac[1] == '5' || a->mac[1] == '7' || a->mac[1] == '9'
-          || strchr ("bdfBDF", a->mac[1]) != NULL))
-    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "mac: '%s' is a group's address", a->mac);
   return 0;
-}
-
-static int
-check_free (struct nl_sock *s, const char *name, struct hv_err *err)
-{
-  struct nb_link l;
-  int r = nb_link_get (s, 0, name, &l, NULL);
-  return r == HV_E_NOT_FOUND ? 0
-         : r == 0            ? hv_err_set (err, HV_E_ALREADY_EXISTS, "there is an interface '%s' already", name)
-                             : hv_err_set (err, r, "look for an interface '%s'", name);
 }
 
 static int
@@ -50,13 +37,15 @@ look (struct nl_sock *s, const struct hv_net_attach_args *a, struct nb_plan *p, 
   int r = nb_link_get (s, 0, p->name, &l, err);
   uint32_t mtu = HV_HAS (a, mtu) ? a->mtu : l.mtu;
   if (r == 0)
-    r = check_interface (&l, a, mtu, err);
+    r = check_interface (&l, mtu, err);
   if (r == 0)
-    r = check_free (s, n->bridge, err);
+    r = nb_plan_mac (a, l.mac, p, err);
   if (r == 0)
-    r = check_free (s, n->port, err);
+    r = nb_check_free (s, n->bridge, err);
   if (r == 0)
-    r = check_free (s, n->tap, err);
+    r = nb_check_free (s, n->port, err);
+  if (r == 0)
+    r = nb_check_free (s, n->tap, err);
   if (r == 0)
     r = nb_addresses_save (s, l.index, &p->addresses, err);
   if (r == 0)
@@ -64,8 +53,6 @@ look (struct nl_sock *s, const struct hv_net_attach_args *a, struct nb_plan *p, 
   if (r < 0)
     return r;
   memcpy (p->mac, l.mac, NB_MAC);
-  (void) snprintf (p->guest_mac, sizeof p->guest_mac, "%02x:%02x:%02x:%02x:%02x:%02x", l.mac[0], l.mac[1], l.mac[2], l.mac[3],
-                   l.mac[4], l.mac[5]);
   HV_SET (&p->d, index, l.index);
   HV_SET (&p->d, mtu, l.mtu);
   HV_SET (&p->d, up, (l.flags & IFF_UP) != 0);
@@ -73,15 +60,29 @@ look (struct nl_sock *s, const struct hv_net_attach_args *a, struct nb_plan *p, 
   return 0;
 }
 
+/* The guest's, from what the interface has. */
 static void
-fill (const struct hv_net_attach_args *a, struct nb_plan *p)
+plan_guest (struct nb_plan *p)
+{
+  struct in_addr a = { .s_addr = 0 };
+  uint8_t prefix = 0;
+  char text[INET_ADDRSTRLEN];
+  a.s_addr = nb_saved_ipv4 (p->d.addresses, &prefix);
+  if (a.s_addr == 0)
+    return;
+  (void) snprintf (p->address, sizeof p->address, "%s/%u", inet_ntop (AF_INET, &a, text, sizeof text), prefix);
+  HV_SET (&p->d, guest_address, p->address);
+  a.s_addr = nb_saved_gateway (p->d.routes);
+  if (a.s_addr == 0)
+    return;
+  (void) snprintf (p->gateway, sizeof p->gateway, "%s", inet_ntop (AF_INET, &a, text, sizeof text));
+  HV_SET (&p->d, guest_gateway, p->gateway);
+}
+
+static void
+fill (struct nb_plan *p)
 {
   struct nb_document *d = &p->d;
-  HV_SET (d, vm, a->vm);
-  HV_SET (d, nic, a->nic);
-  HV_SET (d, step, NB_ATTACHING);
-  if (HV_HAS (a, netns))
-    HV_SET (d, netns, a->netns);
   HV_SET (d, interface_name, p->name);
   HV_SET (d, bridge, p->names.bridge);
   HV_SET (d, port, p->names.port);
@@ -89,49 +90,30 @@ fill (const struct hv_net_attach_args *a, struct nb_plan *p)
   HV_SET (d, mac, ((struct hv_bin){ p->mac, NB_MAC }));
   HV_SET (d, addresses, ((struct hv_bin){ p->addresses.data, p->addresses.size }));
   HV_SET (d, routes, ((struct hv_bin){ p->routes.data, p->routes.size }));
-  HV_SET (d, guest_mac, HV_HAS (a, mac) ? a->mac : p->guest_mac);
-  HV_SET (d, ordinal, a->ordinal);
-  HV_SET (d, queues, a->queues);
-  if (HV_HAS (a, owner_uid))
-    HV_SET (d, owner_uid, a->owner_uid);
+  plan_guest (p);
 }
 
 int
 nb_bridge_plan (const struct hv_net_attach_args *a, struct nb_plan *p, struct hv_err *err)
 {
   struct nl_sock *s = NULL;
-  uint8_t prefix;
-  int64_t arp = -1;
   (void) snprintf (p->name, sizeof p->name, "%s", HV_HAS (a, interface_name) ? a->interface_name : "eth0");
   int r = nb_names_make (p->name, a->ordinal, &p->names, err);
   if (r == 0)
     r = nb_rtnl_open (&s, err);
   if (r == 0)
     r = look (s, a, p, err);
-  if (r == 0 && nb_saved_ipv4 ((struct hv_bin){ p->addresses.data, p->addresses.size }, &prefix) != 0)
-    r = nb_sysctl_read (NB_ARP_IGNORE, &arp, err);
   nl_socket_free (s);
-  HV_SET (&p->d, arp_ignore, arp);
-  fill (a, p);
+  if (r == 0)
+    fill (p);
+  if (r == 0 && HV_HAS (&p->d, guest_address)) {
+    r = nb_sysctl_note (p->sysctls, NB_ARP_IGNORE, err);
+    HV_SET (&p->d, sysctls, p->sysctls);
+  }
   return r;
 }
 
-void
-nb_plan_clear (struct nb_plan *p)
-{
-  nb_saved_clear (&p->addresses);
-  nb_saved_clear (&p->routes);
-}
-
 /* --- make --- */
-
-static uint32_t
-be32 (uint32_t v)
-{
-  uint8_t b[4] = { (uint8_t) (v >> 24), (uint8_t) (v >> 16), (uint8_t) (v >> 8), (uint8_t) v };
-  memcpy (&v, b, 4);
-  return v;
-}
 
 /* Given to it from the beginning: one that it found out by itself would follow the least of its ports. */
 static int
@@ -146,7 +128,7 @@ random_mac (uint8_t mac[NB_MAC], struct hv_err *err)
 static int
 make_bridge (struct hv_host *h, struct nl_sock *s, const struct nb_document *d, struct nb_link *ret, struct hv_err *err)
 {
-  uint8_t prefix, mac[NB_MAC];
+  uint8_t mac[NB_MAC];
   int r = nb_link_get (s, 0, d->bridge, ret, NULL);
   if (r == HV_E_NOT_FOUND) {
     r = random_mac (mac, err);
@@ -156,8 +138,8 @@ make_bridge (struct hv_host *h, struct nl_sock *s, const struct nb_document *d, 
     if (r == 0)
       r = nb_link_get (s, 0, d->bridge, ret, err);
   }
-  if (r == 0 && nb_saved_ipv4 (d->addresses, &prefix) != 0)
-    r = nb_address_add (s, ret->index, be32 (BRIDGE_ADDRESS + d->ordinal), 32, err);
+  if (r == 0 && HV_HAS (d, guest_address))
+    r = nb_address_add (s, ret->index, nb_be32 (BRIDGE_ADDRESS + d->ordinal), 32, err);
   NB_STEP (h, "address");
   if (r == 0)
     r = nb_link_change (s, ret->index, &(struct nb_change){ .has_up = 1, .up = 1 }, err);
@@ -194,26 +176,6 @@ make_port (struct hv_host *h, struct nl_sock *s, const struct nb_document *d, co
   return r;
 }
 
-static int
-make_tap (struct hv_host *h, struct nl_sock *s, const struct nb_document *d, const struct nb_link *bridge, struct hv_err *err)
-{
-  struct nb_link tap;
-  int r = nb_tap_make (d->tap, d->queues, HV_HAS (d, owner_uid), d->owner_uid, err);
-  NB_STEP (h, "tap");
-  if (r == 0)
-    r = nb_link_get (s, 0, d->tap, &tap, err);
-  if (r == 0)
-    r = nb_link_change (s, tap.index, &(struct nb_change){ .has_mtu = 1, .mtu = d->guest_mtu }, err);
-  NB_STEP (h, "tap-mtu");
-  if (r == 0)
-    r = nb_link_change (s, tap.index, &(struct nb_change){ .has_master = 1, .master = bridge->index }, err);
-  NB_STEP (h, "tap-master");
-  if (r == 0)
-    r = nb_link_change (s, tap.index, &(struct nb_change){ .has_up = 1, .up = 1 }, err);
-  NB_STEP (h, "tap-up");
-  return r;
-}
-
 /* The kind that is meant for this, or where the kernel has no such, one that keeps the same things while it is down. */
 static int
 make_stand_in (struct hv_host *h, struct nl_sock *s, const struct nb_document *d, struct hv_err *err)
@@ -245,10 +207,10 @@ nb_bridge_make (struct hv_host *h, const struct nb_document *d, struct hv_err *e
   if (r == 0)
     r = make_port (h, s, d, &bridge, err);
   if (r == 0)
-    r = make_tap (h, s, d, &bridge, err);
+    r = nb_make_tap (h, s, d, bridge.index, err);
   if (r == 0)
     r = make_stand_in (h, s, d, err);
-  if (r == 0 && d->arp_ignore >= 0)
+  if (r == 0 && HV_HAS (d, guest_address))
     r = nb_sysctl_write (NB_ARP_IGNORE, 1, err);
   NB_STEP (h, "arp");
   nl_socket_free (s);
@@ -256,17 +218,6 @@ nb_bridge_make (struct hv_host *h, const struct nb_document *d, struct hv_err *e
 }
 
 /* --- undo --- */
-
-/* What was made here has the name and the kind that was asked for, and is not the interface itself. */
-static int
-remove_link (struct nl_sock *s, const struct nb_document *d, const char *name, const char *kind, struct hv_err *err)
-{
-  struct nb_link l;
-  int r = nb_link_get (s, 0, name, &l, NULL);
-  if (r == HV_E_NOT_FOUND || (r == 0 && l.index == d->index) || (r == 0 && kind != NULL && strcmp (l.kind, kind) != 0))
-    return 0;
-  return r < 0 ? hv_err_set (err, r, "look for interface '%s'", name) : nb_link_delete (s, l.index, err);
-}
 
 static int
 is_as_before (const struct nb_document *d, const struct nb_link *l)
@@ -316,24 +267,21 @@ restore (struct hv_host *h, struct nl_sock *s, const struct nb_document *d, stru
 }
 
 int
-nb_bridge_undo (struct hv_host *h, const struct nb_document *d, int keeps_arp, struct hv_err *err)
+nb_bridge_undo (struct hv_host *h, const struct nb_document *d, struct hv_err *err)
 {
   struct nl_sock *s = NULL;
   int r = nb_rtnl_open (&s, err);
   if (r == 0)
-    r = remove_link (s, d, d->interface_name, NULL, err);
+    r = nb_remove_link (s, d, d->interface_name, NULL, err);
   NB_STEP (h, "undo-stand-in");
   if (r == 0)
-    r = remove_link (s, d, d->tap, "tun", err);
+    r = nb_remove_link (s, d, d->tap, "tun", err);
   NB_STEP (h, "undo-tap");
   if (r == 0)
     r = restore (h, s, d, err);
   if (r == 0)
-    r = remove_link (s, d, d->bridge, "bridge", err);
+    r = nb_remove_link (s, d, d->bridge, "bridge", err);
   NB_STEP (h, "undo-bridge");
-  if (r == 0 && d->arp_ignore >= 0 && !keeps_arp)
-    r = nb_sysctl_write (NB_ARP_IGNORE, d->arp_ignore, err);
-  NB_STEP (h, "undo-arp");
   nl_socket_free (s);
   return r;
 }

@@ -15,6 +15,13 @@ is_ipv4 (const char *s)
 }
 
 static int
+is_ip (const char *s)
+{
+  struct in6_addr a;
+  return is_ipv4 (s) || inet_pton (AF_INET6, s, &a) == 1;
+}
+
+static int
 is_domain (const char *s)
 {
   size_t n = strlen (s);
@@ -41,10 +48,26 @@ check_list (const struct hv_strs *list, int (*good) (const char *), const char *
   return 0;
 }
 
+static int
+check_options (const struct hv_map *options, struct hv_err *err)
+{
+  for (uint32_t i = 0; i < options->count; i++) {
+    const struct hv_pair *p = &options->items[i];
+    char *end = NULL;
+    unsigned long n = strtoul (p->key, &end, 10);
+    if (*end != '\0' || n < 224 || n > 254)
+      return hv_err_set (err, HV_E_INVALID_ARGUMENT, "options: '%.32s' is no private option, 224 to 254", p->key);
+    if (!is_plain (p->value) || strlen (p->value) > 253)
+      return hv_err_set (err, HV_E_INVALID_ARGUMENT,
+                         "options: %s: only printable ASCII, without spaces, commas, quotes and backslashes", p->key);
+  }
+  return 0;
+}
+
 int
 nb_dhcp_check (const struct hv_net_attach_args *a, struct hv_err *err)
 {
-  int r = check_list (&a->nameservers, is_ipv4, "nameservers", "an IPv4 address", err);
+  int r = check_list (&a->nameservers, is_ip, "nameservers", "an IP address", err);
   if (r == 0)
     r = check_list (&a->ntp, is_ipv4, "ntp", "an IPv4 address", err);
   if (r == 0)
@@ -56,14 +79,14 @@ nb_dhcp_check (const struct hv_net_attach_args *a, struct hv_err *err)
   if (r == 0 && HV_HAS (a, tftp_server) && !is_plain (a->tftp_server))
     r = hv_err_set (err, HV_E_INVALID_ARGUMENT,
                     "tftp_server: only printable ASCII, without spaces, commas, quotes and backslashes");
-  return r;
+  return r < 0 ? r : check_options (&a->options, err);
 }
 
+/* A name is told where there is somebody to tell it. */
 int
 nb_dhcp_is_asked (const struct hv_net_attach_args *a)
 {
-  return HV_HAS (a, hostname) || HV_HAS (a, domain) || a->search.count > 0 || a->nameservers.count > 0 || a->ntp.count > 0
-         || HV_HAS (a, bootfile) || HV_HAS (a, tftp_server);
+  return a->nameservers.count > 0 || a->ntp.count > 0 || HV_HAS (a, bootfile) || HV_HAS (a, tftp_server) || a->options.count > 0;
 }
 
 /* --- arguments --- */
@@ -85,24 +108,46 @@ add (struct text *t, const char *fmt, ...)
   t->all = t->all != NULL && n >= 0 && (size_t) n < sizeof line ? hv_printf (t->h, "%s%s\n", t->all, line) : NULL;
 }
 
+/* Those that are good for it, each after a comma. */
 static char *
-join (struct hv_host *h, const struct hv_strs *list)
+join (struct hv_host *h, const struct hv_strs *list, int (*good) (const char *), const char *before, const char *after)
 {
   char *all = hv_strdup (h, "");
   for (uint32_t i = 0; i < list->count && all != NULL; i++)
-    all = hv_printf (h, "%s,%s", all, list->items[i]);
+    if (good == NULL || good (list->items[i]))
+      all = hv_printf (h, "%s,%s%s%s", all, before, list->items[i], after);
   return all;
+}
+
+static int
+is_ipv6 (const char *s)
+{
+  return strchr (s, ':') != NULL;
 }
 
 /* An option with its list, or, with none, the word that it is not to be sent: dnsmasq would send its own. */
 static void
-add_list (struct text *t, unsigned option, const struct hv_strs *list)
+add_list (struct text *t, unsigned option, const struct hv_strs *list, int (*good) (const char *))
 {
-  char *all = join (t->h, list);
+  char *all = join (t->h, list, good, "", "");
   if (all == NULL)
     t->all = NULL;
   else
-    add (t, list->count > 0 ? "--dhcp-option-force=%u%s" : "--dhcp-option=%u%s", option, all);
+    add (t, all[0] != '\0' ? "--dhcp-option-force=%u%s" : "--dhcp-option=%u%s", option, all);
+}
+
+/* The guest is told where to ask, too: KubeVirt leaves that out, and a guest has no route then. */
+static void
+add_ipv6 (struct text *t, const struct nb_lease *l, const struct hv_strs *nameservers)
+{
+  char *all = join (t->h, nameservers, is_ipv6, "[", "]");
+  size_t n = strcspn (l->address6, "/");
+  add (t, "--dhcp-range=%.*s,static,%s,%u", (int) n, l->address6, l->address6[n] != '\0' ? l->address6 + n + 1 : "128", NB_LEASE_S);
+  add (t, "--enable-ra");
+  if (all == NULL)
+    t->all = NULL;
+  else if (all[0] != '\0')
+    add (t, "--dhcp-option-force=option6:dns-server%s", all);
 }
 
 /* The way to the gateway first where the guest's own net does not have it, as with Calico's /32. */
@@ -135,27 +180,29 @@ nb_dhcp_args (struct hv_host *h, const struct hv_net_attach_args *a, const struc
   add (&t, "--port=0");
   add (&t, "--interface=%s", l->bridge);
   add (&t, "--bind-interfaces");
-  add (&t, "--leasefile-ro");
   add (&t, "--dhcp-authoritative");
   add (&t, "--shared-network=%s,%s", l->bridge, address);
-  add (&t, "--dhcp-range=%s,static,%s,infinite", address, mask);
-  if (HV_HAS (a, hostname))
-    add (&t, "--dhcp-host=%s,%s,%s,infinite", l->mac, address, a->hostname);
-  else
-    add (&t, "--dhcp-host=%s,%s,infinite", l->mac, address);
+  add (&t, "--dhcp-range=%s,static,%s,%u", address, mask, NB_LEASE_S);
+  add (&t, "--dhcp-host=%s,%s%s%.*s%s%s%s,%u", l->mac, address, l->address6 != NULL ? ",[" : "",
+       l->address6 != NULL ? (int) strcspn (l->address6, "/") : 0, l->address6 != NULL ? l->address6 : "",
+       l->address6 != NULL ? "]" : "", HV_HAS (a, hostname) ? "," : "", HV_HAS (a, hostname) ? a->hostname : "", NB_LEASE_S);
   add_routes (&t, l, gateway);
-  add_list (&t, 6, a->nameservers.count > 0 ? &a->nameservers : nameservers);
+  add_list (&t, 6, a->nameservers.count > 0 ? &a->nameservers : nameservers, is_ipv4);
   add (&t, "--dhcp-option-force=26,%u", l->mtu);
   if (HV_HAS (a, domain))
     add (&t, "--dhcp-option-force=15,%s", a->domain);
   if (a->search.count > 0)
-    add_list (&t, 119, &a->search);
+    add_list (&t, 119, &a->search, NULL);
   if (a->ntp.count > 0)
-    add_list (&t, 42, &a->ntp);
+    add_list (&t, 42, &a->ntp, NULL);
   if (HV_HAS (a, bootfile))
     add (&t, "--dhcp-option-force=67,%s", a->bootfile);
   if (HV_HAS (a, tftp_server))
     add (&t, "--dhcp-option-force=66,%s", a->tftp_server);
+  for (uint32_t i = 0; i < a->options.count; i++)
+    add (&t, "--dhcp-option-force=%s,\"%s\"", a->options.items[i].key, a->options.items[i].value);
+  if (l->address6 != NULL)
+    add_ipv6 (&t, l, a->nameservers.count > 0 ? &a->nameservers : nameservers);
   return t.all;
 }
 
@@ -172,7 +219,8 @@ nb_dhcp_nameservers (struct hv_host *h, const char *resolv_conf, struct hv_strs 
     if (address == NULL || strcmp (word, "nameserver") != 0)
       continue;
     address[strcspn (address, " \t\r#")] = '\0';
-    if (is_ipv4 (address) && strncmp (address, "127.", 4) != 0 && strcmp (address, "0.0.0.0") != 0)
+    if (is_ip (address) && strncmp (address, "127.", 4) != 0 && strcmp (address, "0.0.0.0") != 0 && strcmp (address, "::1") != 0
+        && strncasecmp (address, "fe80:", 5) != 0)
       found[ret->count++] = address;
   }
   return 0;

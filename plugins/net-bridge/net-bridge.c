@@ -3,6 +3,7 @@
 #include "net-bridge.h"
 #include <stdlib.h>
 
+HV_RECORD_TABLE (nb_config_network, NB_CONFIG_NETWORK, "a network of the node");
 HV_RECORD_TABLE (nb_config, NB_CONFIG, "configuration of net-bridge");
 
 int
@@ -38,7 +39,11 @@ start (struct hv_host *h, const void *config, void **ret_self, struct hv_err *er
   nb->host = h;
   nb->config = config;
   nb->unlocked = h->api->cond_new (h);
-  int r = nb->unlocked != NULL ? nb_record_load (nb, err) : nb_no_memory (err);
+  int r = nb->unlocked != NULL ? nb_pod_check_pool (nb, err) : nb_no_memory (err);
+  if (r == 0)
+    r = nb_netns_identify (nb, NULL, &nb->netns_dev, &nb->netns_ino, err);
+  if (r == 0)
+    r = nb_record_load (nb, err);
   return r == 0 ? nb_repair (nb, err) : r;
 }
 

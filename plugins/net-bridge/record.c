@@ -5,6 +5,7 @@
 #include <string.h>
 
 HV_RECORD_TABLE (nb_document, NB_DOCUMENT, "an attachment, and what it takes to undo it");
+const char *const nb_kind_words[] = { "bridge", "masquerade", "network", NULL };
 const char *const nb_step_words[] = { "attaching", "attached", "detaching", NULL };
 
 static void
@@ -52,8 +53,23 @@ before (const struct nb_attachment *a, const struct nb_attachment *b)
 static int
 pack_own (const struct nb_document *d, struct nb_attachment *a, struct hv_err *err)
 {
-  const char **texts[] = { &a->d.vm,  &a->d.nic,       &a->d.netns, &a->d.interface_name, &a->d.bridge, &a->d.port,
-                           &a->d.tap, &a->d.guest_mac, &a->d.dhcp };
+  const char **texts[] = { &a->d.vm,
+                           &a->d.nic,
+                           &a->d.boot,
+                           &a->d.netns,
+                           &a->d.uplink,
+                           &a->d.interface_name,
+                           &a->d.bridge,
+                           &a->d.port,
+                           &a->d.tap,
+                           &a->d.sysctls,
+                           &a->d.host_sysctls,
+                           &a->d.guest_mac,
+                           &a->d.guest_address,
+                           &a->d.guest_gateway,
+                           &a->d.guest_address6,
+                           &a->d.guest_gateway6,
+                           &a->d.dhcp };
   struct hv_bin *bins[] = { &a->d.mac, &a->d.addresses, &a->d.routes };
   size_t size = 1, at = 0;
   a->d = *d;

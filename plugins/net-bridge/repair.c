@@ -6,7 +6,8 @@
 struct undo_job {
   struct nb *nb;
   const struct nb_document *d;
-  int keeps_arp;
+  const char *sysctls; /* to be set back */
+  int drop_bridge;     /* of the node: nobody else is on it */
   struct hv_err *err;
 };
 
@@ -14,36 +15,53 @@ static int
 undo_job (void *arg)
 {
   struct undo_job *j = arg;
-  return nb_bridge_undo (j->nb->host, j->d, j->keeps_arp, j->err);
+  struct hv_host *h = j->nb->host;
+  int r = nb_guard_remove (j->d, j->err);
+  hv_step (h, "detach.unguarded");
+  if (r == 0)
+    r = j->d->kind == NB_NETWORK      ? nb_network_undo (h, j->d, j->drop_bridge, j->err)
+        : j->d->kind == NB_MASQUERADE ? nb_masquerade_undo (h, j->d, j->err)
+                                      : nb_bridge_undo (h, j->d, j->err);
+  if (r == 0)
+    r = nb_sysctl_restore (j->sysctls, j->err);
+  hv_step (h, "detach.undone");
+  return r;
 }
 
-/* Another attachment of the same namespace has set it, or found it set by this one. */
+/* A bridge of the node that was made here goes with the last that is on it. */
 static int
-others_need_arp (struct nb *nb, const struct nb_attachment *a)
+is_last_on_bridge (struct nb *nb, const struct nb_attachment *a)
 {
-  for (uint32_t i = 0; i < nb->count; i++) {
-    const struct nb_attachment *b = nb->all[i];
-    if (b != a && b->d.netns_ino == a->d.netns_ino && b->d.netns_dev == a->d.netns_dev && b->d.arp_ignore >= 0)
-      return 1;
-  }
+  for (uint32_t i = 0; i < nb->count; i++)
+    if (nb->all[i] != a && nb->all[i]->d.kind == NB_NETWORK && strcmp (nb->all[i]->d.bridge, a->d.bridge) == 0)
+      return 0;
+  return a->d.bridge_made;
+}
+
+static int
+undo (struct nb *nb, struct nb_attachment *a, struct hv_err *err)
+{
+  struct undo_job j = { nb, &a->d, nb_sysctl_due (nb, a, 0), is_last_on_bridge (nb, a), err };
+  int r = nb_server_stop (nb, a, err);
+  if (r < 0)
+    return r;
+  if (HV_HAS (&a->d, uplink))
+    return nb_pod_undo (nb, a, err); /* the namespace goes, and all in it */
+  r = nb_in_netns (nb, &a->d, undo_job, &j, err);
+  if (r != HV_E_NOT_FOUND)
+    return r;
+  hv_log (nb->host, HV_LOG_NOTICE, "attachment of VM '%s', card '%s': %s; nothing is left to undo", a->d.vm, a->d.nic,
+          hv_err_message (err));
   return 0;
 }
 
 int
 nb_take_back (struct nb *nb, struct nb_attachment *a, struct hv_err *err)
 {
-  struct undo_job j = { nb, &a->d, others_need_arp (nb, a), err };
   int r = a->d.step == NB_DETACHING ? 0 : nb_record_step (nb, a, NB_DETACHING, err);
   hv_step (nb->host, "detach.recorded");
   if (r == 0)
-    r = nb_server_stop (nb, a, err);
-  if (r == 0)
-    r = nb_in_netns (nb, &a->d, undo_job, &j, err);
-  if (r == HV_E_NOT_FOUND) { /* the namespace is gone, and with it everything in it */
-    hv_log (nb->host, HV_LOG_NOTICE, "attachment of VM '%s', card '%s': %s; nothing is left to undo", a->d.vm, a->d.nic,
-            hv_err_message (err));
-    r = 0;
-  }
+    r = undo (nb, a, err);
   if (r == 0)
     r = nb_record_delete (nb, a, err);
   hv_step (nb->host, "detach.done");
@@ -56,6 +74,12 @@ nb_repair (struct nb *nb, struct hv_err *err)
 {
   for (uint32_t i = 0; i < nb->count;) {
     struct nb_attachment *a = nb->all[i];
+    if (strcmp (a->d.boot, nb->host->api->info (nb->host)->boot_id) != 0) {
+      int r = nb_record_delete (nb, a, err); /* nothing of it outlived the node's restart */
+      if (r < 0)
+        return r;
+      continue;
+    }
     if (a->d.step == NB_ATTACHED) {
       a->server = NB_SERVER_LOST;
       nb_server_want (nb, a);

@@ -2,6 +2,7 @@
 #include "rtnl.h"
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <linux/veth.h>
 #include <netinet/in.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
@@ -168,6 +169,47 @@ nb_link_add (struct nl_sock *s, const char *name, const char *kind, const uint8_
   return send_msg (s, m, info == NULL ? -1 : put, what, err);
 }
 
+/* The other end, described as a message within the message. */
+static int
+put_peer (struct nl_msg *m, const char *name, uint32_t mtu, int netns_fd)
+{
+  struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
+  struct nlattr *peer = nla_nest_start (m, VETH_INFO_PEER);
+  int put = peer != NULL ? nlmsg_append (m, &info, sizeof info, NLMSG_ALIGNTO) : -1;
+  if (put == 0)
+    put = nla_put_string (m, IFLA_IFNAME, name);
+  if (put == 0)
+    put = nla_put_u32 (m, IFLA_MTU, mtu);
+  if (put == 0)
+    put = nla_put_u32 (m, IFLA_NET_NS_FD, (uint32_t) netns_fd);
+  if (peer != NULL)
+    nla_nest_end (m, peer);
+  return put;
+}
+
+int
+nb_veth_add (struct nl_sock *s, const char *name, const uint8_t mac[NB_MAC], uint32_t mtu, const char *peer, int peer_netns_fd,
+             struct hv_err *err)
+{
+  char what[64];
+  struct nl_msg *m = link_msg (RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, 0, 0);
+  (void) snprintf (what, sizeof what, "make '%s' and '%s' (veth)", name, peer);
+  int put = m != NULL ? nla_put_string (m, IFLA_IFNAME, name) : -1;
+  if (put == 0)
+    put = nla_put (m, IFLA_ADDRESS, NB_MAC, mac);
+  if (put == 0)
+    put = nla_put_u32 (m, IFLA_MTU, mtu);
+  struct nlattr *info = put == 0 ? nla_nest_start (m, IFLA_LINKINFO) : NULL;
+  put = info != NULL ? nla_put_string (m, IFLA_INFO_KIND, "veth") : -1;
+  struct nlattr *data = put == 0 ? nla_nest_start (m, IFLA_INFO_DATA) : NULL;
+  put = data != NULL ? put_peer (m, peer, mtu, peer_netns_fd) : -1;
+  if (data != NULL)
+    nla_nest_end (m, data);
+  if (info != NULL)
+    nla_nest_end (m, info);
+  return send_msg (s, m, put, what, err);
+}
+
 int
 nb_link_change (struct nl_sock *s, uint32_t index, const struct nb_change *c, struct hv_err *err)
 {
@@ -220,6 +262,71 @@ nb_address_add (struct nl_sock *s, uint32_t index, uint32_t ipv4, uint8_t prefix
   if (put == 0)
     put = nla_put_u32 (m, IFA_ADDRESS, ipv4);
   return send_msg (s, m, put, "add an address", err);
+}
+
+int
+nb_address6_add (struct nl_sock *s, uint32_t index, const uint8_t ipv6[16], uint8_t prefix, struct hv_err *err)
+{
+  struct nl_msg *m = nlmsg_alloc_simple (RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
+  /* nobody else can have it: the link was made a moment ago */
+  struct ifaddrmsg a = { .ifa_family = AF_INET6, .ifa_prefixlen = prefix, .ifa_flags = IFA_F_NODAD, .ifa_index = index };
+  int put = m != NULL ? nlmsg_append (m, &a, sizeof a, NLMSG_ALIGNTO) : -1;
+  if (put == 0)
+    put = nla_put (m, IFA_LOCAL, 16, ipv6);
+  return send_msg (s, m, put, "add an address", err);
+}
+
+int
+nb_gateway_add (struct nl_sock *s, uint32_t index, uint32_t gateway, struct hv_err *err)
+{
+  struct nl_msg *m = nlmsg_alloc_simple (RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+  struct rtmsg r = { .rtm_family = AF_INET, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_STATIC, .rtm_type = RTN_UNICAST };
+  int put = m != NULL ? nlmsg_append (m, &r, sizeof r, NLMSG_ALIGNTO) : -1;
+  if (put == 0)
+    put = nla_put_u32 (m, RTA_GATEWAY, gateway);
+  if (put == 0)
+    put = nla_put_u32 (m, RTA_OIF, index);
+  return send_msg (s, m, put, "add the default route", err);
+}
+
+struct surveying {
+  struct nb_survey *to;
+  uint32_t pool;
+  uint8_t prefix;
+};
+
+static int
+on_survey (struct nl_msg *m, void *arg)
+{
+  struct surveying *k = arg;
+  const struct nlmsghdr *h = nlmsg_hdr (m);
+  const struct rtmsg *r = nlmsg_data (h);
+  struct nlattr *a[RTA_MAX + 1];
+  uint32_t mask = k->prefix == 0 ? 0 : htonl (~(uint32_t) 0 << (32 - k->prefix));
+  if (h->nlmsg_type != RTM_NEWROUTE || nlmsg_parse (nlmsg_hdr (m), sizeof *r, a, RTA_MAX, NULL) < 0 || r->rtm_family != AF_INET)
+    return NL_OK;
+  if (r->rtm_dst_len == 0 && r->rtm_type == RTN_UNICAST && a[RTA_OIF] != NULL && k->to->default_index == 0)
+    k->to->default_index = nla_get_u32 (a[RTA_OIF]);
+  if (a[RTA_DST] == NULL || r->rtm_dst_len < k->prefix || (nla_get_u32 (a[RTA_DST]) & mask) != (k->pool & mask)
+      || k->to->count == sizeof k->to->taken / sizeof *k->to->taken)
+    return NL_OK;
+  k->to->taken[k->to->count].address = nla_get_u32 (a[RTA_DST]);
+  k->to->taken[k->to->count++].prefix = r->rtm_dst_len;
+  return NL_OK;
+}
+
+int
+nb_routes_survey (struct nl_sock *s, uint32_t pool, uint8_t prefix, struct nb_survey *ret, struct hv_err *err)
+{
+  struct rtmsg head = { .rtm_family = AF_INET };
+  struct nl_msg *m = nlmsg_alloc_simple (RTM_GETROUTE, NLM_F_DUMP);
+  struct surveying k = { ret, pool, prefix };
+  *ret = (struct nb_survey){ 0 };
+  if (m != NULL && nlmsg_append (m, &head, sizeof head, NLMSG_ALIGNTO) < 0) {
+    nlmsg_free (m);
+    m = NULL;
+  }
+  return ask (s, m, on_survey, &k, "read routes", err);
 }
 
 /* --- saved messages --- */
@@ -437,6 +544,20 @@ nb_saved_ipv4 (struct hv_bin saved, uint8_t *ret_prefix)
     *ret_prefix = a->ifa_prefixlen;
   }
   return found;
+}
+
+uint32_t
+nb_saved_ipv6 (struct hv_bin saved, uint8_t (*ret)[16], uint32_t max)
+{
+  uint64_t at = 0;
+  uint32_t n = 0;
+  for (struct nlmsghdr *h; n < max && (h = next (saved, &at)) != NULL; free (h)) {
+    const struct ifaddrmsg *a = nlmsg_data (h);
+    const struct nlattr *address = nlmsg_find_attr (h, sizeof *a, IFA_ADDRESS);
+    if (a->ifa_family == AF_INET6 && a->ifa_scope == RT_SCOPE_UNIVERSE && address != NULL && nla_len (address) == 16)
+      memcpy (ret[n++], nla_data (address), 16);
+  }
+  return n;
 }
 
 uint32_t

@@ -29,6 +29,12 @@ mark_of (struct nb *nb, const struct nb_attachment *a)
   return hv_printf (nb->host, "--pid-file=%s/%s.pid", nb->host->api->info (nb->host)->run_dir, a->key);
 }
 
+static char *
+lease_path (struct nb *nb, const struct nb_attachment *a)
+{
+  return hv_printf (nb->host, "%s/%s.leases", nb->host->api->info (nb->host)->run_dir, a->key);
+}
+
 /* --- finding one --- */
 
 static int
@@ -78,12 +84,14 @@ static int
 spawn (struct nb *nb, const struct nb_attachment *a, const char *mark, int32_t netns_fd, int32_t *ret_pidfd, struct hv_err *err)
 {
   char *text = hv_strdup (nb->host, a->d.dhcp), *user = hv_printf (nb->host, "--user=%s", nb->config->user);
-  const char *argv[NB_DHCP_ARGS_MAX + 8] = { nb->config->nsenter, "--net=/proc/self/fd/3", nb->config->dnsmasq, mark, user };
+  const char *argv[NB_DHCP_ARGS_MAX + 9] = { nb->config->nsenter, "--net=/proc/self/fd/3", nb->config->dnsmasq, mark, user };
+  char *leases = hv_printf (nb->host, "--dhcp-leasefile=%s", lease_path (nb, a));
   uint32_t n = 5;
   int32_t pid = 0;
-  if (text == NULL || user == NULL)
+  argv[n++] = leases;
+  if (text == NULL || user == NULL || leases == NULL)
     return nb_no_memory (err);
-  for (char *line; n < NB_DHCP_ARGS_MAX + 7 && (line = strsep (&text, "\n")) != NULL;)
+  for (char *line; n < NB_DHCP_ARGS_MAX + 8 && (line = strsep (&text, "\n")) != NULL;)
     if (line[0] != '\0')
       argv[n++] = line;
   struct hv_spawn how = { .struct_size = sizeof how,
@@ -111,6 +119,8 @@ open_job (void *arg)
   return j->fd >= 0 ? 0 : hv_err_sys (j->err, errno, "network namespace");
 }
 
+static int start_server (struct nb *nb, struct nb_attachment *a, int fresh, struct hv_err *err);
+
 /* Longer each time, so that one that cannot run does not fill the log. */
 static void
 postpone (struct nb *nb, struct nb_attachment *a)
@@ -131,7 +141,7 @@ start_due (struct nb *nb)
     HV_CLEAN (hv_err) struct hv_err *err = hv_err_new (h);
     if (a->d.step != NB_ATTACHED || a->server == NB_SERVER_RUNS || a->server == NB_SERVER_NONE)
       continue;
-    if (h->api->now_ms () >= a->server_due_ms && nb_server_start (nb, a, a->server == NB_SERVER_FRESH, err) < 0) {
+    if (h->api->now_ms () >= a->server_due_ms && start_server (nb, a, a->server == NB_SERVER_FRESH, err) < 0) {
       hv_log (h, HV_LOG_ERROR, "the DHCP server of VM '%s', card '%s' cannot be started: %s", a->d.vm, a->d.nic,
               hv_err_message (err));
       postpone (nb, a);
@@ -185,8 +195,9 @@ on_end (void *self, void *arg, uint32_t ready)
   nb_server_want (a->nb, a);
 }
 
-int
-nb_server_start (struct nb *nb, struct nb_attachment *a, int fresh, struct hv_err *err)
+/* Finds or starts it. `fresh`: there cannot be one yet. */
+static int
+start_server (struct nb *nb, struct nb_attachment *a, int fresh, struct hv_err *err)
 {
   struct hv_host *h = nb->host;
   char *mark = mark_of (nb, a);
@@ -212,10 +223,16 @@ nb_server_start (struct nb *nb, struct nb_attachment *a, int fresh, struct hv_er
   return r == 0 && a->watch == NULL ? nb_no_memory (err) : r;
 }
 
+struct files_job {
+  const char *pid, *leases;
+};
+
 static int
-unlink_job (void *path)
+files_job (void *arg)
 {
-  (void) unlink (path);
+  const struct files_job *j = arg;
+  (void) unlink (j->pid);
+  (void) unlink (j->leases);
   return 0;
 }
 
@@ -242,7 +259,8 @@ nb_server_stop (struct nb *nb, struct nb_attachment *a, struct hv_err *err)
   }
   (void) waitid (P_PIDFD, (id_t) a->pidfd, &info, WEXITED | WNOHANG);
   hv_fd_cleanup (&a->pidfd);
-  (void) hv_offload (h, unlink_job, (void *) (uintptr_t) (found.mark + strlen ("--pid-file=")), NULL);
+  struct files_job files = { found.mark + strlen ("--pid-file="), lease_path (nb, a) };
+  (void) hv_offload (h, files_job, &files, NULL);
   hv_step (h, "dhcp.ended");
   return 0;
 }
@@ -254,4 +272,30 @@ nb_server_forget (struct nb *nb, struct nb_attachment *a)
     nb->host->api->watch_free (nb->host, a->watch);
   a->watch = NULL;
   hv_fd_cleanup (&a->pidfd);
+}
+
+struct lease_job {
+  const char *path;
+  char text[512];
+};
+
+static int
+lease_job (void *arg)
+{
+  struct lease_job *j = arg;
+  HV_CLEAN (hv_fd) int fd = open (j->path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd >= 0 ? read (fd, j->text, sizeof j->text - 1) : 0;
+  j->text[n > 0 ? n : 0] = '\0';
+  return 0;
+}
+
+/* dnsmasq's first line: when the lease ends, in s since 1970, and whose it is. */
+uint64_t
+nb_server_lease_ms (struct nb *nb, const struct nb_attachment *a)
+{
+  struct lease_job j = { .path = lease_path (nb, a) };
+  if (!HV_HAS (&a->d, dhcp) || j.path == NULL || hv_offload (nb->host, lease_job, &j, NULL) < 0)
+    return 0;
+  uint64_t ends_s = strtoull (j.text, NULL, 10);
+  return ends_s > NB_LEASE_S ? (ends_s - NB_LEASE_S) * 1000 : 0;
 }

@@ -4,12 +4,12 @@ set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin DEBIAN_FRONTEND=noninteractive
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
-build_packages="build-essential cmake ninja-build pkg-config libev-dev libmsgpack-dev libjansson-dev libyaml-dev libssl-dev libvirt-dev libxml2-dev libpng-dev libcurl4-openssl-dev libnl-route-3-dev zlib1g-dev libzstd-dev"
+build_packages="build-essential cmake ninja-build pkg-config libev-dev libmsgpack-dev libjansson-dev libyaml-dev libssl-dev libvirt-dev libxml2-dev libpng-dev libcurl4-openssl-dev libnl-route-3-dev libnftables-dev zlib1g-dev libzstd-dev"
 run_packages="qemu-system-x86 qemu-utils fdisk util-linux genisoimage dnsmasq-base"
 guest_packages="linux-image-cloud-amd64 busybox-static qemu-guest-agent e2fsprogs syslinux syslinux-common mtools dosfstools fdisk cpio binutils python3 isolinux"
 registry_packages="docker-registry apache2-utils openssl"
 libvirt_packages="libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients"
-test_packages="$libvirt_packages libcmocka-dev ovmf iproute2 clang libclang-rt-14-dev neovim python3-msgpack python3-yaml util-linux $registry_packages zstd"
+test_packages="$libvirt_packages libcmocka-dev ovmf iproute2 nftables clang libclang-rt-14-dev neovim python3-msgpack python3-yaml util-linux $registry_packages zstd"
 
 if [ -t 2 ]; then bold=$'\e[1m' plain=$'\e[0m'; else bold='' plain=''; fi
 step() { printf '%s==>%s %s\n' "$bold" "$plain" "$*" >&2; }

@@ -4,7 +4,6 @@ real guest is reached through it, and a daemon that dies at any step leaves the 
 import collections
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -13,76 +12,8 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from guest import Guest  # noqa: E402
 from hvkitd import Daemon, until  # noqa: E402
+from netns import ADDRESS, GATEWAY, MAC, Pod, end_servers, ip, servers  # noqa: E402
 from rpc import RpcError  # noqa: E402
-
-MAC = "ca:5f:48:41:7d:5d"
-ADDRESS, GATEWAY = "10.233.97.174", "169.254.1.1"
-
-
-def ip(*args, ns=None):
-    return subprocess.run(["ip", *(["-n", ns] if ns else []), *args], check=True, capture_output=True, text=True).stdout
-
-
-class Pod:
-    """A namespace with eth0, one end of a veth; the other end is in a namespace of its own. As Calico sets it up: /32, a gateway on the link."""
-
-    def __init__(self, name):
-        self.name, self.far = f"hv-{os.getpid()}-{name}", f"hv-{os.getpid()}-{name}-far"
-        self.path = f"/run/netns/{self.name}"
-
-    def __enter__(self):
-        for ns in (self.name, self.far):
-            ip("netns", "add", ns)
-            ip("link", "set", "lo", "up", ns=ns)
-        ip("link", "add", "eth0", "mtu", "1450", "address", MAC, "type", "veth", "peer", "name", "far0", "mtu", "1450", "netns", self.far, ns=self.name)
-        ip("addr", "add", f"{ADDRESS}/32", "dev", "eth0", ns=self.name)
-        ip("addr", "add", "fd00:97::174/64", "dev", "eth0", "nodad", ns=self.name)
-        ip("link", "set", "eth0", "up", ns=self.name)
-        ip("addr", "add", f"{GATEWAY}/32", "dev", "far0", ns=self.far)
-        ip("link", "set", "far0", "up", ns=self.far)
-        ip("route", "add", f"{ADDRESS}/32", "dev", "far0", ns=self.far)
-        ip("route", "add", GATEWAY, "dev", "eth0", "scope", "link", ns=self.name)
-        ip("route", "add", "default", "via", GATEWAY, "dev", "eth0", ns=self.name)
-        ip("route", "add", "192.0.2.0/24", "via", GATEWAY, "dev", "eth0", "metric", "77", "mtu", "1300", ns=self.name)
-        ip("-6", "route", "add", "default", "via", "fd00:97::1", "dev", "eth0", ns=self.name)
-        self.snapshot()
-        return self
-
-    def __exit__(self, *exc):
-        for ns in (self.name, self.far):
-            subprocess.run(["ip", "netns", "del", ns], capture_output=True)
-
-    def snapshot(self, sort=False):
-        """All there is to see, once the kernel has made up its mind about the addresses. sort: of several interfaces, routes of the same
-        weight stand in the order in which those were last set up."""
-        until("settled addresses", lambda: "tentative" not in ip("addr", ns=self.name), 20)
-        shown = [ip("-d", "link", ns=self.name), ip("addr", ns=self.name), ip("route", "show", "table", "all", ns=self.name), ip("-6", "route", "show", "table", "all", ns=self.name)]
-        arp = subprocess.run(["ip", "netns", "exec", self.name, "cat", "/proc/sys/net/ipv4/conf/all/arp_ignore"], check=True, capture_output=True, text=True).stdout
-        return "\n".join(["\n".join(sorted(s.splitlines())) if sort else s for s in shown] + [arp])
-
-    def links(self):
-        return {x["ifname"]: x for x in json.loads(ip("-j", "-d", "addr", ns=self.name))}
-
-
-def servers(d):
-    """The DHCP servers of a daemon's attachments: {pid: its arguments}."""
-    found = {}
-    for p in pathlib.Path("/proc").iterdir():
-        try:
-            argv = (p / "cmdline").read_bytes().split(b"\0") if p.name.isdigit() else []
-        except OSError:
-            continue
-        if argv and b"dnsmasq" in argv[0] and any(a.startswith(b"--pid-file=" + os.fsencode(str(d.run))) for a in argv):
-            found[int(p.name)] = [a.decode() for a in argv]
-    return found
-
-
-def end_servers(d):
-    for pid in servers(d):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 class Bridge(unittest.TestCase):
@@ -234,9 +165,35 @@ class Bridge(unittest.TestCase):
             self.attach(pod)
         with Pod("a") as pod:
             before = pod.snapshot()
+            self.assertEqual(self.call("get", nic="default")["link"], "missing")
             self.call("detach")
             self.assertEqual(pod.snapshot(), before)
             self.assertEqual(self.call("list")["items"], [])
+            self.attach(pod)
+        with Pod("a") as pod:  # asked for anew, it is made anew
+            self.attach(pod)
+            self.check_reference(pod)
+            self.call("detach")
+            self.assertEqual(pod.snapshot(), before)
+
+    def test_the_node_was_restarted(self):
+        """Nothing of an attachment outlives that, so its record goes too; another namespace that is there by now is left alone."""
+        self.d.start()
+        with Pod("a") as pod:
+            self.attach(pod)
+        end_servers(self.d)
+        self.d.kill()
+        boot = self.d.dir / "boot_id"
+        boot.write_text("11111111-2222-3333-4444-555555555555\n")
+        self.d.prefix = ["unshare", "-m", "sh", "-c", f"mount --bind {boot} /proc/sys/kernel/random/boot_id && exec \"$@\"", "--"]
+        with Pod("a") as pod:
+            before = pod.snapshot()
+            self.d.start()
+            self.assertEqual(self.call("list")["items"], [])
+            self.assertEqual(pod.snapshot(), before)
+            self.assertEqual(self.attach(pod)["state"], "attached")
+            self.call("detach")
+            self.assertEqual(pod.snapshot(), before)
 
     def run_to(self, verb, pod, kill=None):
         """Starts a daemon that dies at a step, and calls it."""

@@ -4,6 +4,7 @@
     d = Daemon()                                    # every plugin that was built
     d = Daemon(plugins=["disk-raw"])                # some of them
     d = Daemon(manifests={"x": {...}}, core={...})  # exactly these
+    d = Daemon(inside="/run/netns/x")               # in a network namespace
     d.start(); d.rpc().call("bus.ping"); d.kill(); d.start(); d.cleanup()
 
 HVKIT_BUILD names the build directory."""
@@ -39,7 +40,7 @@ def links(directory):
 
 
 class Daemon:
-    def __init__(self, plugins=None, manifests=None, core=None, log="info", backend=None, env=None):
+    def __init__(self, plugins=None, manifests=None, core=None, log="info", backend=None, env=None, inside=None):
         self.build = build_dir()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hvkit-"))
         self.manifest_dir = self.dir / "manifests"
@@ -50,6 +51,7 @@ class Daemon:
         self.log_spec = log
         self.process, self.clients = None, []
         self.env = dict(env or {})
+        self.prefix = ["nsenter", f"--net={inside}"] if inside else []  # what runs it
         if manifests is None:
             manifests = {}
             for path in sorted((self.build / "plugins/manifests").glob("*.json")):
@@ -66,8 +68,11 @@ class Daemon:
         text = content if isinstance(content, str) else json.dumps(content, indent=2)
         (self.manifest_dir / f"{name}.json").write_text(text)
 
+    def read_manifest(self, name):
+        return json.loads((self.manifest_dir / f"{name}.json").read_text())
+
     def argv(self, *more):
-        return [str(self.build / "core/hvkitd"), "--manifests", str(self.manifest_dir), "--socket", str(self.socket), "--state-dir", str(self.state),
+        return [*self.prefix, str(self.build / "core/hvkitd"), "--manifests", str(self.manifest_dir), "--socket", str(self.socket), "--state-dir", str(self.state),
                 "--run-dir", str(self.run), "--plugin-dir", str(self.build / "plugins/lib"), "--log", self.log_spec, *more]
 
     # --- life ---

@@ -3,6 +3,7 @@
 #include <hvkit/iface/net.h>
 
 const char *const hv_net_binding_words[] = { "bridge", "masquerade", NULL };
+const char *const hv_net_link_words[] = { "missing", "down", "up", NULL };
 const char *const hv_net_state_words[] = { "pending", "started", "attached", NULL };
 
 HV_RECORD_TABLE (hv_net_attach_args, HV_NET_ATTACH_ARGS, "arguments of attach");

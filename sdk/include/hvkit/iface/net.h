@@ -18,6 +18,11 @@ extern const char *const hv_net_binding_words[];
 #define HV_NET_ATTACHED 2u
 extern const char *const hv_net_state_words[];
 
+extern const char *const hv_net_link_words[]; /* missing, down, up */
+#define HV_NET_LINK_MISSING 0u
+#define HV_NET_LINK_DOWN    1u
+#define HV_NET_LINK_UP      2u
+
 #define HV_NET_ATTACH_ARGS(F, T) \
   F (T, STR, _, vm, HV_REQUIRED, "domain name", .umin = 1, .max = 190) \
   F (T, STR, _, nic, HV_REQUIRED, "name of the network card in the machine", .pattern = "name") \
@@ -26,10 +31,11 @@ extern const char *const hv_net_state_words[];
   F (T, STR, _, network, 0, "network of the node, as the provider's configuration names it; absent: its default", .max = 64) \
   F (T, STR, _, netns, HV_PATH, "network namespace the interface is in; absent: the provider makes one for the VM", .max = 4096) \
   F (T, STR, _, interface_name, 0, "interface to take; absent: eth0 in the VM's namespace", .umin = 1, .max = 15) \
-  F (T, STR, _, mac, 0, "guest MAC address; absent: bridge takes the interface's, masquerade a random one", .pattern = "mac") \
+  F (T, STR, _, mac, 0, "guest MAC address; absent: bridge takes the interface's, others one that follows from VM and card", .pattern = "mac") \
   F (T, U32, _, mtu, 0, "absent: the interface's", .umin = 68, .max = 65535) \
   F (T, U32, _, queues, 0, "queue pairs", .def = "1", .umin = 1, .max = 256) \
   F (T, U32, _, owner_uid, 0, "uid that may open the tap device") \
+  F (T, BOOL, _, guard, 0, "drop the guest's frames with addresses of others; absent: as the provider is configured") \
   F (T, STR, _, hostname, 0, "told to the guest by DHCP", .pattern = "name") \
   F (T, STR, _, domain, 0, "told to the guest by DHCP", .max = 253) \
   F (T, STRS, _, search, 0, "search domains, told to the guest by DHCP", .max = 32) \
@@ -37,6 +43,7 @@ extern const char *const hv_net_state_words[];
   F (T, STRS, _, ntp, 0, "time servers, told to the guest by DHCP", .max = 16) \
   F (T, STR, _, bootfile, 0, "told to the guest by DHCP", .max = 255) \
   F (T, STR, _, tftp_server, 0, "told to the guest by DHCP", .max = 255) \
+  F (T, MAP, _, options, 0, "private options, 224 to 254, with their texts, told to the guest by DHCP", .max = 31) \
   F (T, STRS, _, ports, 0, "masquerade: forwarded to the guest, as 80/tcp; absent: all", .max = 256)
 HV_RECORD_STRUCT (hv_net_attach_args, HV_NET_ATTACH_ARGS);
 
@@ -60,6 +67,9 @@ HV_RECORD_STRUCT (hv_net_detach_args, HV_NET_DETACH_ARGS);
   F (T, STR, _, bridge, 0, "bridge the tap is in") \
   F (T, STR, _, mac, 0, "guest MAC address") \
   F (T, U32, _, mtu, 0, "MTU") \
+  F (T, U32, _, queues, 0, "queue pairs") \
+  F (T, ENUM, hv_net_link, link, 0, "up while a machine has the tap open") \
+  F (T, BOOL, _, guard, 0, "the guest's frames with addresses of others are dropped") \
   F (T, STRS, _, addresses, 0, "what the guest is given: address/prefix") \
   F (T, STR, _, gateway, 0, "what the guest is given") \
   F (T, U64, _, lease_ms, 0, "the guest took its lease at, ms since 1970", .unit = "ms") \

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nft.h"
+#include <errno.h>
+#include <hvkit/clean.h>
+#include <linux/netlink.h>
+#include <nftables/libnftables.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+void
+nb_nft_begin (struct nb_nft *n)
+{
+  n->text = NULL;
+  n->size = 0;
+  n->out = open_memstream (&n->text, &n->size);
+}
+
+void
+nb_nft_add (struct nb_nft *n, const char *fmt, ...)
+{
+  va_list ap;
+  if (n->out == NULL)
+    return;
+  va_start (ap, fmt);
+  (void) vfprintf (n->out, fmt, ap);
+  va_end (ap);
+  (void) fputc ('\n', n->out);
+}
+
+/* libnftables ends the process where it cannot have such a socket. */
+static int
+has_nftables (struct hv_err *err)
+{
+  HV_CLEAN (hv_fd) int fd = socket (AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+  return fd >= 0 ? 0 : hv_err_sys (err, errno, "nftables of the kernel");
+}
+
+static int
+run (const char *text, const char *what, struct hv_err *err)
+{
+  struct nft_ctx *ctx = nft_ctx_new (NFT_CTX_DEFAULT);
+  int r = 0;
+  if (ctx == NULL)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  if (nft_ctx_buffer_error (ctx) != 0 || nft_ctx_buffer_output (ctx) != 0)
+    r = hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  else if (nft_run_cmd_from_buffer (ctx, text) != 0) {
+    const char *said = nft_ctx_get_error_buffer (ctx);
+    r = hv_err_set (err, HV_E_INTERNAL, "%s: nftables: %.*s", what, (int) strcspn (said, "\n"), said);
+  }
+  nft_ctx_free (ctx);
+  return r;
+}
+
+int
+nb_nft_commit (struct nb_nft *n, const char *what, struct hv_err *err)
+{
+  int whole = n->out != NULL && !ferror (n->out) && fclose (n->out) == 0;
+  int r = whole ? has_nftables (err) : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  if (r == 0)
+    r = run (n->text, what, err);
+  free (n->text);
+  return r;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* nftables, in the namespace that the thread is in: for an offload, one at a time (the lock). */
+#ifndef NB_NFT_H
+#define NB_NFT_H
+#include <hvkit/err.h>
+#include <stdio.h>
+
+/* A set of commands in nft's language that is being written. */
+struct nb_nft {
+  FILE *out; /* NULL: no memory */
+  char *text;
+  size_t size;
+};
+void nb_nft_begin (struct nb_nft *);
+HV_PRINTF (2, 3) void nb_nft_add (struct nb_nft *, const char *fmt, ...); /* one command */
+/* All of it or none of it. `what` says what it is, for errors. Ends the set in any case. */
+int nb_nft_commit (struct nb_nft *, const char *what, struct hv_err *);
+#endif

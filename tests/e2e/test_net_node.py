@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""net-bridge without a pod: a namespace that is made for the VM, and networks of the node. The node is a namespace of its own, so that
+nothing of the machine is touched; all that was made in it is undone to the byte, whenever the daemon dies."""
+import collections
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from guest import Guest  # noqa: E402
+from hvkitd import Daemon, until  # noqa: E402
+from netns import MAC, Listener, Machine, arp, end_servers, ether, ip, run_in, servers  # noqa: E402
+from rpc import RpcError  # noqa: E402
+
+OUTSIDE = "192.0.2.9"
+
+
+class Node(unittest.TestCase):
+    """up0 leads from the node to a namespace that has no route back: whoever comes there unmasqueraded gets no answer."""
+
+    def setUp(self):
+        self.name, self.far = f"hv-{os.getpid()}-node", f"hv-{os.getpid()}-world"
+        for ns in (self.name, self.far):
+            ip("netns", "add", ns)
+            self.addCleanup(subprocess.run, ["ip", "netns", "del", ns], capture_output=True)
+            ip("link", "set", "lo", "up", ns=ns)
+        ip("link", "add", "up0", "mtu", "1400", "type", "veth", "peer", "name", "far0", "mtu", "1400", "netns", self.far, ns=self.name)
+        ip("addr", "add", "192.0.2.1/24", "dev", "up0", ns=self.name)
+        ip("addr", "add", f"{OUTSIDE}/24", "dev", "far0", ns=self.far)
+        for ns, link in ((self.name, "up0"), (self.far, "far0")):
+            ip("link", "set", link, "up", ns=ns)
+        ip("route", "add", "default", "via", OUTSIDE, ns=self.name)
+
+    def daemon(self, plugins=("net-bridge",), **config):
+        d = Daemon(plugins=list(plugins), inside=f"/run/netns/{self.name}")
+        d.manifest("net-bridge", {**d.read_manifest("net-bridge"), "config": config})
+        self.addCleanup(d.cleanup)
+        self.addCleanup(self.leave_nothing, d)
+        return d
+
+    def leave_nothing(self, d):
+        end_servers(d)
+        for path in (d.run / "net-bridge/netns").glob("*"):
+            subprocess.run(["umount", str(path)], capture_output=True)
+
+    def snapshot(self):
+        until("settled addresses", lambda: "tentative" not in ip("addr", ns=self.name), 20)
+        return "\n".join([re.sub(r"timer +[0-9.]+", "timer", ip("-d", "link", ns=self.name)), ip("addr", ns=self.name), ip("route", "show", "table", "all", ns=self.name),
+                          run_in(self.name, "nft", "list", "ruleset"), run_in(self.name, "cat", "/proc/sys/net/ipv4/ip_forward")])
+
+    def refused(self, d, code, text, **args):
+        with self.assertRaises(RpcError) as e:
+            d.rpc().call("net-bridge.attach", {"vm": "x", "nic": "default", **args})
+        self.assertEqual(e.exception.code, code, e.exception.message)
+        self.assertIn(text, e.exception.message)
+
+    def test_a_guest_with_nothing_given(self):
+        d = self.daemon(["net-bridge", "qmp", "disk-raw", "disk-qcow2"])
+        d.start()
+        before = self.snapshot()
+        rpc = d.rpc(timeout=60)
+        got = rpc.call("net-bridge.attach", {"vm": "g", "nic": "default", "hostname": "on-a-laptop", "nameservers": ["192.0.2.53"]})
+        self.assertEqual((got["binding"], got["mtu"], got["tap"], got["mac"][:2]), ("bridge", 1400, "tap0", "02"))
+        address, gateway = got["addresses"][0].split("/")[0], got["gateway"]
+        self.assertTrue(address.startswith("10.66."), got)
+        g = Guest(d, "g")
+        g.define(nics=[{"name": "default", "mac": got["mac"], "tap": got["tap"], "netns": got["netns"], "mtu": got["mtu"]}])
+        g.start()
+        until("the lease", lambda: f"inet {address}/30" in g.sh("ip -4 addr show dev eth0"), 30)
+        self.assertIn(f"default via {gateway} dev eth0", g.sh("ip route"))
+        g.sh(f"ping -c 2 -W 5 {OUTSIDE}", timeout=30)
+        run_in(self.name, "busybox", "ping", "-c", "2", "-W", "5", address)
+        with self.subTest("it needs no daemon"):
+            d.kill()
+            run_in(self.name, "busybox", "ping", "-c", "2", "-W", "5", address)
+            d.start()
+            g.rpc = rpc = d.rpc(timeout=60)
+            self.assertEqual({k: v for k, v in rpc.call("net-bridge.attach", {"vm": "g", "nic": "default"}).items() if k != "detail"}, got)
+            g.sh(f"ping -c 2 -W 5 {OUTSIDE}", timeout=30)
+        with self.subTest("guests reach each other"):
+            other = rpc.call("net-bridge.attach", {"vm": "h", "nic": "default", "binding": "masquerade"})
+            self.assertEqual(other["addresses"], ["10.0.2.2/24"])
+            self.assertNotEqual(other["netns"], got["netns"])
+            pod = [a["local"] for x in self.in_pod(other["netns"]) for a in x["addr_info"] if x["ifname"] == "eth0" and a["family"] == "inet"][0]
+            self.assertNotEqual(pod, address)
+            rpc.call("net-bridge.detach", {"vm": "h"})
+        g.call("stop")
+        rpc.call("net-bridge.detach", {"vm": "g"})
+        self.assertEqual(self.snapshot(), before)
+        self.assertFalse(os.path.exists(got["netns"]))
+        self.assertEqual(servers(d), {})
+        with self.subTest("the same guest comes back to the same address"):
+            again = rpc.call("net-bridge.attach", {"vm": "g", "nic": "default"})
+            self.assertEqual({k: again[k] for k in ("mac", "addresses", "gateway")}, {k: got[k] for k in ("mac", "addresses", "gateway")})
+            rpc.call("net-bridge.detach", {"vm": "g"})
+            self.assertEqual(self.snapshot(), before)
+
+    def in_pod(self, path):
+        import json
+        return json.loads(subprocess.run(["nsenter", f"--net={path}", "ip", "-j", "addr"], check=True, capture_output=True, text=True).stdout)
+
+    def test_what_the_node_had_is_given_back(self):
+        """Forwarding was on: it stays on; a route into the pool: nobody gets those addresses."""
+        run_in(self.name, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+        ip("route", "add", "198.51.100.0/30", "via", OUTSIDE, ns=self.name)
+        d = self.daemon(pool="198.51.100.0/29")
+        d.start()
+        before = self.snapshot()
+        got = d.rpc().call("net-bridge.attach", {"vm": "a", "nic": "default"})
+        self.assertEqual(got["addresses"], ["198.51.100.6/30"])
+        self.refused(d, "RESOURCE_EXHAUSTED", "198.51.100.0/29")
+        self.refused(d, "FAILED_PRECONDITION", "card 'default' has the network", vm="a", nic="second")
+        d.rpc().call("net-bridge.detach", {"vm": "a"})
+        self.assertEqual(self.snapshot(), before)
+        d.stop()
+        for bad in ("10.0.0.0", "10.0.0.0/31", "10.0.0.0/7", "10.0.0/8", "10.0.0.0/x", "fd00::/16"):
+            with self.subTest(bad):
+                d.manifest("net-bridge", {**d.read_manifest("net-bridge"), "config": {"pool": bad}})
+                d.start()
+                self.assertIn("pool: '", d.log())
+                d.stop()
+
+    def test_networks_of_the_node(self):
+        ip("link", "add", "br0", "type", "bridge", ns=self.name)
+        ip("link", "add", "lan0", "type", "veth", "peer", "name", "lan1", "netns", self.far, ns=self.name)
+        ip("link", "set", "lan0", "master", "br0", "up", ns=self.name)
+        ip("link", "set", "lan1", "up", ns=self.far)
+        ip("link", "set", "br0", "up", ns=self.name)
+        d = self.daemon(networks=[{"name": "lan", "bridge": "br0"}, {"name": "own", "bridge": "br7", "create": True, "address": "192.168.7.1/24"},
+                                  {"name": "none", "bridge": "br9"}, {"name": "wrong", "bridge": "up0"}])
+        d.start()
+        before = self.snapshot()
+        rpc = d.rpc()
+        self.refused(d, "NOT_FOUND", "no network 'other'", network="other")
+        self.refused(d, "FAILED_PRECONDITION", "no bridge 'br9'", network="none")
+        self.refused(d, "FAILED_PRECONDITION", "is no bridge", network="wrong")
+        self.refused(d, "INVALID_ARGUMENT", "only bridge", network="lan", binding="masquerade")
+        self.refused(d, "INVALID_ARGUMENT", "neither netns", network="lan", netns="/proc/self/ns/net")
+        self.refused(d, "FAILED_PRECONDITION", "no IPv4 address for the guest", network="lan", ntp=["192.0.2.4"])
+        self.assertEqual(self.snapshot(), before)
+        got = rpc.call("net-bridge.attach", {"vm": "a", "nic": "one", "network": "lan", "mac": MAC})
+        self.assertEqual((got["bridge"], got["mac"], "netns" in got, "addresses" in got), ("br0", MAC, False, False))
+        self.assertRegex(got["tap"], "^tap[0-9a-f]{10}$")
+        own = [rpc.call("net-bridge.attach", {"vm": vm, "nic": "one", "network": "own"}) for vm in ("b", "c")]
+        self.assertEqual(len({x["mac"] for x in own} | {x["tap"] for x in own}), 4)
+        self.assertIn("192.168.7.1/24", ip("addr", "show", "dev", "br7", ns=self.name))
+        with self.subTest("a frame comes through, and none with another's MAC"), Machine(f"/run/netns/{self.name}", got["tap"]) as m, Listener(self.far, "lan1") as ears:
+            mine, other = arp(MAC, MAC, "192.168.1.9", "192.168.1.1"), ether("ca:5f:48:41:7d:5e", 0x0800, bytes(46))
+            until("the bridge's port", lambda: m.send(mine) and ears.until(mine, 1) is not None, 30)
+            m.send(other)
+            m.send(mine)
+            self.assertNotIn(other, ears.until(mine))
+        with self.subTest("a bridge that was made goes with the last"):
+            d.kill()
+            d.start()
+            rpc = d.rpc()
+            rpc.call("net-bridge.detach", {"vm": "b"})
+            self.assertIn("br7", ip("link", ns=self.name))
+            rpc.call("net-bridge.detach", {"vm": "c"})
+            self.assertNotIn("br7", ip("link", ns=self.name))
+        rpc.call("net-bridge.detach", {"vm": "a"})
+        self.assertEqual(self.snapshot(), before)
+
+    def run_to(self, d, verb, kill=None, **args):
+        steps_file = d.dir / "steps"
+        d.env = {"HVKIT_FAULT_LOG": str(steps_file), **({"HVKIT_FAULT_KILL": kill} if kill else {})}
+        d.start()
+        try:
+            d.rpc(timeout=60).call(f"net-bridge.{verb}", {"vm": "g", **args})
+            if verb == "attach" and "network" not in args:
+                until("the DHCP server, or a death", lambda: servers(d) or d.process.poll() is not None, 20)
+        except (EOFError, OSError):
+            pass
+        if kill:
+            until(f"the death at {kill}", lambda: d.process.poll() is not None, 20)
+        else:
+            d.kill()
+        d.env = {}
+        steps = steps_file.read_text().split()
+        steps_file.unlink()
+        return steps
+
+    def sweep(self, d, **args):
+        """A death at every step of attach and detach; afterwards all of it is there, or nothing."""
+        args = {"nic": "default", **args}
+        before = self.snapshot()
+        made = self.run_to(d, "attach", **args)
+        undone = self.run_to(d, "detach")
+        self.assertEqual(self.snapshot(), before)
+        for verb, steps in (("attach", made), ("detach", undone)):
+            seen = collections.Counter()
+            for step in steps:
+                seen[step] += 1
+                with self.subTest(verb, step=step, time=seen[step], **args):
+                    if verb == "detach":
+                        self.run_to(d, "attach", **args)
+                    self.run_to(d, verb, f"{step}:{seen[step]}", **(args if verb == "attach" else {}))
+                    d.start()
+                    if d.rpc().call("net-bridge.list", {})["items"]:  # it was done, though nobody was told
+                        if "network" not in args:
+                            until("the DHCP server", lambda: len(servers(d)) == 1, 20)
+                        d.rpc().call("net-bridge.detach", {"vm": "g"})
+                    self.assertEqual(self.snapshot(), before)
+                    self.assertEqual(servers(d), {})
+                    self.assertEqual(list((d.run / "net-bridge").glob("netns/*")), [])
+                    d.kill()
+        return f"{len(made)} + {len(undone)}"
+
+    def test_killed_at_every_step(self):
+        d = self.daemon(networks=[{"name": "own", "bridge": "br7", "create": True}])
+        print(f"steps at which it died: a namespace {self.sweep(d)}, a network {self.sweep(d, network='own')}")
+
+
+if __name__ == "__main__":
+    unittest.main()
