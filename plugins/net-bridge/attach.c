@@ -185,17 +185,33 @@ plan_dhcp (struct nb *nb, const struct hv_net_attach_args *a, struct nb_plan *p,
 
 /* --- how it is made --- */
 
+/* Before anything of the guest's can come by: nobody has the tap yet. */
+static int
+make_rules (const struct attach_job *j)
+{
+  struct nb_nft n;
+  if (!j->d->guarded && j->d->kind != NB_MASQUERADE)
+    return 0;
+  nb_nft_begin (&n);
+  if (j->d->kind == NB_MASQUERADE)
+    nb_masquerade_nat (j->d, &j->a->ports, &n);
+  nb_guard_put (j->d, &n);
+  int r = nb_nft_commit (&n, "set the rules of its frames", j->err);
+  nb_nft_end (&n);
+  return r;
+}
+
 static int
 make_job (void *arg)
 {
   struct attach_job *j = arg;
   struct hv_host *h = j->nb->host;
   int r = j->d->kind == NB_NETWORK      ? nb_network_make (h, j->d, find_network (j->nb, j->a->network), j->err)
-          : j->d->kind == NB_MASQUERADE ? nb_masquerade_make (h, j->d, &j->a->ports, j->err)
+          : j->d->kind == NB_MASQUERADE ? nb_masquerade_make (h, j->d, j->err)
                                         : nb_bridge_make (h, j->d, j->err);
   if (r == 0)
-    r = nb_guard_put (j->d, j->err);
-  hv_step (h, "attach.guarded");
+    r = make_rules (j);
+  hv_step (h, "attach.ruled");
   return r;
 }
 

@@ -2,7 +2,6 @@
 /* What a guest may send: frames from its own MAC, with its own addresses in them where those are known, and nothing that only a
  * router or a DHCP server says. As Incus does it; but at the tap's ingress, where no other port's frames pass by. */
 #include "net-bridge.h"
-#include "nft.h"
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -77,38 +76,29 @@ add_ipv6 (struct nb_nft *n, const char *table, const struct nb_document *d)
   nb_nft_add (n, "add rule netdev %s guest ether type ip6 accept", table);
 }
 
-int
-nb_guard_put (const struct nb_document *d, struct hv_err *err)
+void
+nb_guard_put (const struct nb_document *d, struct nb_nft *n)
 {
-  struct nb_nft n;
   char table[32], address[NB_ADDRESS];
   const char *ipv4 = d->kind != NB_NETWORK && HV_HAS (d, guest_address) && bare (d->guest_address, address) ? address : NULL;
   if (!d->guarded)
-    return 0;
+    return;
   (void) snprintf (table, sizeof table, "hvkit-guard-%s", d->tap);
-  nb_nft_begin (&n);
-  nb_nft_add (&n, "add table netdev %s", table);
-  nb_nft_add (&n, "delete table netdev %s", table);
-  nb_nft_add (&n, "add table netdev %s", table);
-  nb_nft_add (&n, "add chain netdev %s guest { type filter hook ingress device \"%s\" priority -500; policy drop; }", table,
-              d->tap);
-  nb_nft_add (&n, "add rule netdev %s guest ether saddr != %s drop", table, d->guest_mac);
-  add_arp (&n, table, d->guest_mac, ipv4);
-  nb_nft_add (&n, "add rule netdev %s guest udp sport { 67, 547 } drop", table);
-  nb_nft_add (&n, "add rule netdev %s guest icmpv6 type { nd-router-advert, nd-redirect } drop", table);
-  add_ipv4 (&n, table, ipv4);
-  add_ipv6 (&n, table, d);
-  return nb_nft_commit (&n, "guard the guest's frames", err);
+  nb_nft_add (n, "create table netdev %s", table);
+  nb_nft_add (n, "add chain netdev %s guest { type filter hook ingress device \"%s\" priority -500; policy drop; }", table, d->tap);
+  nb_nft_add (n, "add rule netdev %s guest ether saddr != %s drop", table, d->guest_mac);
+  add_arp (n, table, d->guest_mac, ipv4);
+  nb_nft_add (n, "add rule netdev %s guest udp sport { 67, 547 } drop", table);
+  nb_nft_add (n, "add rule netdev %s guest icmpv6 type { nd-router-advert, nd-redirect } drop", table);
+  add_ipv4 (n, table, ipv4);
+  add_ipv6 (n, table, d);
 }
 
-int
-nb_guard_remove (const struct nb_document *d, struct hv_err *err)
+void
+nb_guard_remove (const struct nb_document *d, struct nb_nft *n)
 {
-  struct nb_nft n;
   if (!d->guarded)
-    return 0;
-  nb_nft_begin (&n);
-  nb_nft_add (&n, "add table netdev hvkit-guard-%s", d->tap);
-  nb_nft_add (&n, "delete table netdev hvkit-guard-%s", d->tap);
-  return nb_nft_commit (&n, "take the guard away", err);
+    return;
+  nb_nft_add (n, "add table netdev hvkit-guard-%s", d->tap); /* so that it can be deleted */
+  nb_nft_add (n, "delete table netdev hvkit-guard-%s", d->tap);
 }

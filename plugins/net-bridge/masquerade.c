@@ -2,7 +2,6 @@
 /* KubeVirt's masquerade binding: the guest has a private address behind a bridge, the interface stays as it is, and NAT is in
  * between. Names, addresses and hooks are KubeVirt's; the rules are one table, put there in one transaction. */
 #include "net-bridge.h"
-#include "nft.h"
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,34 +134,36 @@ add_forward (struct nb_nft *n, const struct nb_document *d, const char *table, c
                 d->interface_name, match);
 }
 
-static int
-make_nat (const struct nb_document *d, const struct hv_strs *ports, struct hv_err *err)
+void
+nb_masquerade_nat (const struct nb_document *d, const struct hv_strs *ports, struct nb_nft *n)
 {
-  struct nb_nft n;
   char table[32], protocol[8];
   unsigned port;
   (void) snprintf (table, sizeof table, "hvkit-nat-%s", d->bridge);
-  nb_nft_begin (&n);
-  nb_nft_add (&n, "add table inet %s", table);
-  nb_nft_add (&n, "delete table inet %s", table);
-  nb_nft_add (&n, "add table inet %s", table);
-  nb_nft_add (&n, "add chain inet %s prerouting { type nat hook prerouting priority dstnat; }", table);
-  nb_nft_add (&n, "add chain inet %s output { type nat hook output priority -100; }", table);
-  nb_nft_add (&n, "add chain inet %s postrouting { type nat hook postrouting priority srcnat; }", table);
-  nb_nft_add (&n, "add rule inet %s postrouting ip saddr " GUEST4 " oifname != \"%s\" masquerade", table, d->bridge);
-  nb_nft_add (&n, "add rule inet %s postrouting ip saddr 127.0.0.1 oifname \"%s\" snat ip to " GATEWAY4, table, d->bridge);
+  nb_nft_add (n, "create table inet %s", table);
+  nb_nft_add (n, "add chain inet %s prerouting { type nat hook prerouting priority dstnat; }", table);
+  nb_nft_add (n, "add chain inet %s output { type nat hook output priority -100; }", table);
+  nb_nft_add (n, "add chain inet %s postrouting { type nat hook postrouting priority srcnat; }", table);
+  nb_nft_add (n, "add rule inet %s postrouting ip saddr " GUEST4 " oifname != \"%s\" masquerade", table, d->bridge);
+  nb_nft_add (n, "add rule inet %s postrouting ip saddr 127.0.0.1 oifname \"%s\" snat ip to " GATEWAY4, table, d->bridge);
   if (HV_HAS (d, guest_address6))
-    nb_nft_add (&n, "add rule inet %s postrouting ip6 saddr " GUEST6 " oifname != \"%s\" masquerade", table, d->bridge);
+    nb_nft_add (n, "add rule inet %s postrouting ip6 saddr " GUEST6 " oifname != \"%s\" masquerade", table, d->bridge);
   for (uint32_t i = 0; i < ports->count; i++)
     if (read_port (ports->items[i], &port, protocol))
-      add_forward (&n, d, table, protocol, port);
+      add_forward (n, d, table, protocol, port);
   if (ports->count == 0)
-    add_forward (&n, d, table, NULL, 0);
-  return nb_nft_commit (&n, "set NAT up", err);
+    add_forward (n, d, table, NULL, 0);
+}
+
+void
+nb_masquerade_nat_remove (const struct nb_document *d, struct nb_nft *n)
+{
+  nb_nft_add (n, "add table inet hvkit-nat-%s", d->bridge); /* so that it can be deleted */
+  nb_nft_add (n, "delete table inet hvkit-nat-%s", d->bridge);
 }
 
 int
-nb_masquerade_make (struct hv_host *h, const struct nb_document *d, const struct hv_strs *ports, struct hv_err *err)
+nb_masquerade_make (struct hv_host *h, const struct nb_document *d, struct hv_err *err)
 {
   struct nl_sock *s = NULL;
   struct nb_link bridge = { 0 };
@@ -176,9 +177,6 @@ nb_masquerade_make (struct hv_host *h, const struct nb_document *d, const struct
   if (r == 0 && HV_HAS (d, guest_address6))
     r = nb_sysctl_write (NB_FORWARD6, 1, err);
   NB_STEP (h, "forwarding");
-  if (r == 0)
-    r = make_nat (d, ports, err);
-  NB_STEP (h, "nat");
   nl_socket_free (s);
   return r;
 }
@@ -189,14 +187,7 @@ int
 nb_masquerade_undo (struct hv_host *h, const struct nb_document *d, struct hv_err *err)
 {
   struct nl_sock *s = NULL;
-  struct nb_nft n;
-  nb_nft_begin (&n);
-  nb_nft_add (&n, "add table inet hvkit-nat-%s", d->bridge);
-  nb_nft_add (&n, "delete table inet hvkit-nat-%s", d->bridge);
-  int r = nb_nft_commit (&n, "take NAT away", err);
-  NB_STEP (h, "undo-nat");
-  if (r == 0)
-    r = nb_rtnl_open (&s, err);
+  int r = nb_rtnl_open (&s, err);
   if (r == 0)
     r = nb_remove_link (s, d, d->tap, "tun", err);
   NB_STEP (h, "undo-tap");

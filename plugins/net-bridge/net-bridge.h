@@ -3,6 +3,7 @@
 #ifndef NET_BRIDGE_H
 #define NET_BRIDGE_H
 #include "names.h"
+#include "nft.h"
 #include "rtnl.h"
 #include <hvkit/iface/net.h>
 #include <hvkit/plugin.h>
@@ -137,7 +138,9 @@ int nb_bridge_make (struct hv_host *, const struct nb_document *, struct hv_err 
 int nb_bridge_undo (struct hv_host *, const struct nb_document *, struct hv_err *);
 
 int nb_masquerade_plan (const struct hv_net_attach_args *, struct nb_plan *ret, struct hv_err *);
-int nb_masquerade_make (struct hv_host *, const struct nb_document *, const struct hv_strs *ports, struct hv_err *);
+int nb_masquerade_make (struct hv_host *, const struct nb_document *, struct hv_err *);
+void nb_masquerade_nat (const struct nb_document *, const struct hv_strs *ports, struct nb_nft *);
+void nb_masquerade_nat_remove (const struct nb_document *, struct nb_nft *);
 int nb_masquerade_undo (struct hv_host *, const struct nb_document *, struct hv_err *);
 int nb_masquerade_check_ports (const struct hv_strs *, struct hv_err *);
 
@@ -160,9 +163,9 @@ int nb_pod_make (struct nb *, struct nb_plan *, struct hv_err *); /* fills in wh
 int nb_pod_undo (struct nb *, const struct nb_attachment *, struct hv_err *);
 int nb_pod_check_pool (struct nb *, struct hv_err *); /* of the configuration */
 
-/* --- guard.c: frames that a guest may not send. In the namespace, in an offload. --- */
-int nb_guard_put (const struct nb_document *, struct hv_err *);
-int nb_guard_remove (const struct nb_document *, struct hv_err *);
+/* --- guard.c: frames that a guest may not send --- */
+void nb_guard_put (const struct nb_document *, struct nb_nft *);
+void nb_guard_remove (const struct nb_document *, struct nb_nft *);
 
 /* --- tap.c --- */
 int nb_tap_make (const char *name, uint32_t queues, int has_owner, uint32_t owner_uid, struct hv_err *); /* what is there stays */

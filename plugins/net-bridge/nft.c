@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <hvkit/clean.h>
 #include <linux/netlink.h>
-#include <nftables/libnftables.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@ nb_nft_begin (struct nb_nft *n)
 {
   n->text = NULL;
   n->size = 0;
+  n->ctx = NULL;
   n->out = open_memstream (&n->text, &n->size);
 }
 
@@ -38,29 +38,32 @@ has_nftables (struct hv_err *err)
 }
 
 static int
-run (const char *text, const char *what, struct hv_err *err)
+run (struct nb_nft *n, const char *what, struct hv_err *err)
 {
-  struct nft_ctx *ctx = nft_ctx_new (NFT_CTX_DEFAULT);
-  int r = 0;
-  if (ctx == NULL)
+  n->ctx = nft_ctx_new (NFT_CTX_DEFAULT);
+  if (n->ctx == NULL || nft_ctx_buffer_error (n->ctx) != 0 || nft_ctx_buffer_output (n->ctx) != 0)
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  if (nft_ctx_buffer_error (ctx) != 0 || nft_ctx_buffer_output (ctx) != 0)
-    r = hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  else if (nft_run_cmd_from_buffer (ctx, text) != 0) {
-    const char *said = nft_ctx_get_error_buffer (ctx);
-    r = hv_err_set (err, HV_E_INTERNAL, "%s: nftables: %.*s", what, (int) strcspn (said, "\n"), said);
-  }
-  nft_ctx_free (ctx);
-  return r;
+  if (nft_run_cmd_from_buffer (n->ctx, n->text) == 0)
+    return 0;
+  const char *said = nft_ctx_get_error_buffer (n->ctx);
+  return hv_err_set (err, HV_E_INTERNAL, "%s: nftables: %.*s", what, (int) strcspn (said, "\n"), said);
 }
 
 int
 nb_nft_commit (struct nb_nft *n, const char *what, struct hv_err *err)
 {
   int whole = n->out != NULL && !ferror (n->out) && fclose (n->out) == 0;
+  n->out = NULL;
   int r = whole ? has_nftables (err) : hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  if (r == 0)
-    r = run (n->text, what, err);
+  return r < 0 ? r : run (n, what, err);
+}
+
+void
+nb_nft_end (struct nb_nft *n)
+{
+  if (n->out != NULL)
+    (void) fclose (n->out);
+  if (n->ctx != NULL)
+    nft_ctx_free (n->ctx);
   free (n->text);
-  return r;
 }

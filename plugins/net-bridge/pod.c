@@ -3,7 +3,6 @@
  * veth; the other is in the daemon's namespace, and the node routes and masquerades what comes from there. Four addresses each, so
  * that any guest's idea of a subnet does. */
 #include "net-bridge.h"
-#include "nft.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -219,7 +218,9 @@ make_nat (struct nb *nb, const struct nb_plan *p, struct hv_err *err)
   nb_nft_add (&n, "flush chain ip %s postrouting", table);
   nb_nft_add (&n, "add rule ip %s postrouting ip saddr @pods ip daddr != @pods masquerade", table);
   nb_nft_add (&n, "add element ip %s pods { %s }", table, inet_ntop (AF_INET, &pod, address, sizeof address));
-  return nb_nft_commit (&n, "let the node masquerade", err);
+  int r = nb_nft_commit (&n, "let the node masquerade", err);
+  nb_nft_end (&n);
+  return r;
 }
 
 static int
@@ -274,23 +275,29 @@ struct undo_job {
 };
 
 static int
-undo_nat (struct nb *nb, const struct nb_document *d, int last, struct hv_err *err)
+undo_nat (struct nb *nb, const struct nb_document *d, int last, struct nb_nft *n, struct hv_err *err)
 {
-  struct nb_nft n;
   char table[32], address[INET_ADDRSTRLEN];
   uint32_t pod = address_of (nb, d->subnet, 2);
   table_name (nb, table);
   (void) inet_ntop (AF_INET, &pod, address, sizeof address);
-  nb_nft_begin (&n);
-  nb_nft_add (&n, "add table ip %s", table);
+  nb_nft_add (n, "add table ip %s", table);
   if (last)
-    nb_nft_add (&n, "delete table ip %s", table);
+    nb_nft_add (n, "delete table ip %s", table);
   else {
-    nb_nft_add (&n, "add set ip %s pods { type ipv4_addr; }", table);
-    nb_nft_add (&n, "add element ip %s pods { %s }", table, address);
-    nb_nft_add (&n, "delete element ip %s pods { %s }", table, address);
+    nb_nft_add (n, "add set ip %s pods { type ipv4_addr; }", table);
+    nb_nft_add (n, "add element ip %s pods { %s }", table, address);
+    nb_nft_add (n, "delete element ip %s pods { %s }", table, address);
   }
-  return nb_nft_commit (&n, "let the node masquerade no longer", err);
+  return nb_nft_commit (n, "let the node masquerade no longer", err);
+}
+
+static int
+undo_namespace (const struct nb_document *d, struct hv_err *err)
+{
+  if (umount2 (d->netns, MNT_DETACH) < 0 && errno != EINVAL && errno != ENOENT)
+    return hv_err_sys (err, errno, "let go of the network namespace '%s'", d->netns);
+  return unlink (d->netns) < 0 && errno != ENOENT ? hv_err_sys (err, errno, "remove '%s'", d->netns) : 0;
 }
 
 static int
@@ -298,23 +305,24 @@ undo_job (void *arg)
 {
   struct undo_job *j = arg;
   struct nl_sock *s = NULL;
+  struct nb_nft n;
   struct hv_host *h = j->nb->host;
-  int r = nb_rtnl_open (&s, j->err);
+  nb_nft_begin (&n);
+  int r = undo_nat (j->nb, j->d, j->last, &n, j->err);
+  NB_STEP (h, "undo-nat");
+  if (r == 0)
+    r = nb_rtnl_open (&s, j->err);
   if (r == 0)
     r = nb_remove_link (s, j->d, j->d->uplink, "veth", j->err);
   NB_STEP (h, "undo-uplink");
   nl_socket_free (s);
-  if (r == 0 && umount2 (j->d->netns, MNT_DETACH) < 0 && errno != EINVAL && errno != ENOENT)
-    r = hv_err_sys (j->err, errno, "let go of the network namespace '%s'", j->d->netns);
-  NB_STEP (h, "undo-namespace");
-  if (r == 0 && unlink (j->d->netns) < 0 && errno != ENOENT)
-    r = hv_err_sys (j->err, errno, "remove '%s'", j->d->netns);
   if (r == 0)
-    r = undo_nat (j->nb, j->d, j->last, j->err);
-  NB_STEP (h, "undo-nat");
+    r = undo_namespace (j->d, j->err);
+  NB_STEP (h, "undo-namespace");
   if (r == 0)
     r = nb_sysctl_restore (j->sysctls, j->err);
   NB_STEP (h, "undo-forwarding");
+  nb_nft_end (&n);
   return r;
 }
 

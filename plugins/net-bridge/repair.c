@@ -12,12 +12,25 @@ struct undo_job {
 };
 
 static int
+undo_rules (const struct undo_job *j, struct nb_nft *n)
+{
+  if (!j->d->guarded && j->d->kind != NB_MASQUERADE)
+    return 0;
+  nb_guard_remove (j->d, n);
+  if (j->d->kind == NB_MASQUERADE)
+    nb_masquerade_nat_remove (j->d, n);
+  return nb_nft_commit (n, "take the rules of its frames away", j->err);
+}
+
+static int
 undo_job (void *arg)
 {
   struct undo_job *j = arg;
   struct hv_host *h = j->nb->host;
-  int r = nb_guard_remove (j->d, j->err);
-  hv_step (h, "detach.unguarded");
+  struct nb_nft n;
+  nb_nft_begin (&n);
+  int r = undo_rules (j, &n);
+  hv_step (h, "detach.unruled");
   if (r == 0)
     r = j->d->kind == NB_NETWORK      ? nb_network_undo (h, j->d, j->drop_bridge, j->err)
         : j->d->kind == NB_MASQUERADE ? nb_masquerade_undo (h, j->d, j->err)
@@ -25,6 +38,7 @@ undo_job (void *arg)
   if (r == 0)
     r = nb_sysctl_restore (j->sysctls, j->err);
   hv_step (h, "detach.undone");
+  nb_nft_end (&n);
   return r;
 }
 
