@@ -15,7 +15,9 @@ vmi_agent_forget (struct vmi_vm *v)
   v->agent_failures = 0;
   h->api->timer_set (h, v->agent_retry, 0, 0);
   (void) vmi_text_set (&v->agent_version, NULL);
+  v->addresses_missing = 0;
   vmi_bytes_clear (&v->osinfo);
+  vmi_bytes_clear (&v->interfaces);
 }
 
 static int
@@ -26,7 +28,8 @@ ask (struct vmi_vm *v, struct hv_err *err)
   struct hv_agent_args a = { 0 };
   struct hv_agent_info info;
   struct hv_agent_osinfo os;
-  struct hv_bin b;
+  struct hv_agent_interfaces interfaces;
+  struct hv_bin b, c;
   HV_SET (&a, vm, v->domain);
   HV_SET (&a, backend, v->backend);
   int r = h->api->call (h, "guest-agent.info", &hv_agent_args_record, &a, &hv_agent_info_record, &info, &o, err);
@@ -34,21 +37,44 @@ ask (struct vmi_vm *v, struct hv_err *err)
     r = h->api->call (h, "guest-agent.osinfo", &hv_agent_args_record, &a, &hv_agent_osinfo_record, &os, &o, err);
   if (r == 0)
     r = h->api->encode (h, &hv_agent_osinfo_record, &os, &b, err);
-  if (r == 0 && (vmi_text_set (&v->agent_version, info.version) < 0 || vmi_bytes_set (&v->osinfo, b) < 0))
+  /* a guest may have forbidden its agent to tell */
+  int told
+      = r == 0
+        && h->api->call (h, "guest-agent.interfaces", &hv_agent_args_record, &a, &hv_agent_interfaces_record, &interfaces, &o, NULL)
+               == 0;
+  if (told)
+    r = h->api->encode (h, &hv_agent_interfaces_record, &interfaces, &c, err);
+  if (r == 0
+      && (vmi_text_set (&v->agent_version, info.version) < 0 || vmi_bytes_set (&v->osinfo, b) < 0
+          || (told && vmi_bytes_set (&v->interfaces, c) < 0)))
     r = vmi_no_memory (err);
   return r;
 }
 
 static void
-again_later (struct vmi_vm *v, const struct hv_err *err)
+again_later (struct vmi_vm *v)
 {
   struct hv_host *h = v->vmi->host;
   uint64_t ms = v->vmi->config->agent_retry_ms;
   for (uint32_t i = 0; i < v->agent_failures && ms < RETRY_MAX_MS; i++)
     ms *= 2;
   v->agent_failures++;
-  hv_log (h, HV_LOG_DEBUG, "VM '%s': its agent does not answer: %s", v->domain, hv_err_message (err));
   h->api->timer_set (h, v->agent_retry, ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS, 0);
+}
+
+static void
+answered (struct vmi_vm *v)
+{
+  int first = !v->agent_known;
+  v->agent_known = 1;
+  v->addresses_missing = (uint8_t) vmi_network_misses_addresses (v);
+  if (first)
+    vmi_note (v, 0, "AgentConnected", "guest agent %s answers", v->agent_version);
+  if (first)
+    v->agent_failures = 0;
+  if (v->addresses_missing)
+    again_later (v); /* its network comes up later than its agent */
+  vmi_status_update (v);
 }
 
 static void
@@ -60,12 +86,10 @@ asking (void *self, void *arg)
   int r = ask (v, err);
   v->agent_asking = 0;
   if (r == 0 && v->seen.agent && !v->gone) {
-    v->agent_known = 1;
-    v->agent_failures = 0;
-    vmi_note (v, 0, "AgentConnected", "guest agent %s answers", v->agent_version);
-    vmi_status_update (v);
+    answered (v);
   } else if (r < 0 && r != HV_E_CANCELLED && v->seen.agent && !v->gone) {
-    again_later (v, err);
+    hv_log (v->vmi->host, HV_LOG_DEBUG, "VM '%s': its agent does not answer: %s", v->domain, hv_err_message (err));
+    again_later (v);
   }
   vmi_vm_unref (v);
 }
@@ -78,7 +102,7 @@ vmi_agent_follow (struct vmi_vm *v)
     v->agent_failures = 0;
     return;
   }
-  if (v->agent_known || v->agent_asking || v->gone || v->run.phase != VMI_RUNNING)
+  if ((v->agent_known && !v->addresses_missing) || v->agent_asking || v->gone || v->run.phase != VMI_RUNNING)
     return;
   v->agent_asking = 1;
   if (hv_go (v->vmi->host, "agent", asking, vmi_vm_ref (v)) == 0)
@@ -95,4 +119,14 @@ vmi_agent_osinfo (struct vmi_vm *v, struct hv_agent_osinfo *ret, struct hv_err *
   if (v->osinfo.size == 0)
     return hv_err_set (err, HV_E_NOT_FOUND, "the guest agent has not said anything yet");
   return h->api->decode (h, &hv_agent_osinfo_record, vmi_bytes_bin (&v->osinfo), HV_DECODE_OPEN, ret, err);
+}
+
+int
+vmi_agent_interfaces (struct vmi_vm *v, struct hv_agent_interfaces *ret, struct hv_err *err)
+{
+  struct hv_host *h = v->vmi->host;
+  memset (ret, 0, sizeof *ret);
+  if (v->interfaces.size == 0)
+    return hv_err_set (err, HV_E_NOT_FOUND, "the guest agent has not said anything yet");
+  return h->api->decode (h, &hv_agent_interfaces_record, vmi_bytes_bin (&v->interfaces), HV_DECODE_OPEN, ret, err);
 }

@@ -38,6 +38,29 @@ vmi_providers (struct vmi *vmi, const char *iface, struct hv_strs *ret, struct h
 }
 
 int
+vmi_provider_choose (struct vmi *vmi, const struct hv_iface *iface, const char *named, const char *key, const char *does,
+                     const char *plugin, const char **ret, struct hv_err *err)
+{
+  struct hv_strs all = { NULL, 0 };
+  int r = vmi_providers (vmi, iface->name, &all, err);
+  if (r < 0)
+    return r;
+  for (uint32_t i = 0; i < all.count; i++)
+    if (named != NULL ? strcmp (all.items[i], named) == 0 : all.count == 1) {
+      *ret = all.items[i];
+      return 0;
+    }
+  if (named != NULL)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION,
+                       "the configuration of vmi names '%s', and no running plugin instance of that name %s", named, does);
+  if (all.count == 0)
+    return hv_err_set (err, HV_E_UNIMPLEMENTED, "no running plugin provides %s: %s does", iface->name, plugin);
+  return hv_err_set (err, HV_E_FAILED_PRECONDITION,
+                     "several plugins do what %s does ('%s', '%s' …): name one in the configuration of vmi (%s)", plugin,
+                     all.items[0], all.items[1], key);
+}
+
+int
 vmi_backend_list (struct vmi *vmi, struct hv_strs *ret, struct hv_err *err)
 {
   return vmi_providers (vmi, hv_iface_hypervisor.name, ret, err);

@@ -71,27 +71,6 @@ check_node (const struct vmi_check *c)
   return check_selector (c);
 }
 
-/* --- networks --- */
-
-#define NETWORK_HINT "not available yet; leave networks and interfaces out and set domain.devices.autoattachPodInterface to false"
-
-static int
-check_networks (const struct vmi_check *c)
-{
-  const struct vmi_devices *d = &c->spec->domain.devices;
-  if (d->interfaces.count > 0)
-    return vmi_check_refuse (c, HV_E_UNIMPLEMENTED, "network interfaces are " NETWORK_HINT, "domain.devices.interfaces[0].%s",
-                             HV_HAS (&d->interfaces.items[0], bridge) ? "bridge" : "name");
-  if (c->spec->networks.count > 0)
-    return vmi_check_refuse (c, HV_E_UNIMPLEMENTED, "networks are " NETWORK_HINT, "networks[0].%s",
-                             HV_HAS (&c->spec->networks.items[0], pod) ? "pod" : "name");
-  if (!HV_HAS (d, autoattachPodInterface) || d->autoattachPodInterface)
-    return vmi_check_refuse (c, HV_E_UNIMPLEMENTED,
-                             "the pod network, which a VM without networks gets, is not available yet; set this to false",
-                             "domain.devices.autoattachPodInterface");
-  return 0;
-}
-
 /* --- the machine --- */
 
 int
@@ -226,8 +205,8 @@ vmi_spec_check (const struct vmi_spec *s, const char *prefix, const struct hv_ma
 {
   const struct vmi_check c = { s, prefix, annotations, node, err };
   static int (*const checks[]) (const struct vmi_check *)
-      = { check_node,   check_resources,   check_memory,          check_cpu,     check_machine,
-          check_kernel, vmi_check_volumes, vmi_check_annotations, check_networks };
+      = { check_node,   check_resources,   check_memory,          check_cpu,         check_machine,
+          check_kernel, vmi_check_volumes, vmi_check_annotations, vmi_check_networks };
   int r = 0;
   for (size_t i = 0; i < sizeof checks / sizeof *checks && r == 0; i++)
     r = checks[i](&c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Between check.c and check_volume.c. */
+/* Between check.c, check_volume.c and check_network.c. */
 #ifndef VMI_CHECK_H
 #define VMI_CHECK_H
 #include "quantity.h"
@@ -25,4 +25,7 @@ int vmi_check_image_path (const struct vmi_check *, const char *value, const cha
 /* --- check_volume.c --- */
 int vmi_check_volumes (const struct vmi_check *);     /* and the disks that show them */
 int vmi_check_annotations (const struct vmi_check *); /* the formats of volumes, and no unknown one of ours */
+
+/* --- check_network.c --- */
+int vmi_check_networks (const struct vmi_check *); /* and the interfaces on them */
 #endif

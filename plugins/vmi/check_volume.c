@@ -226,8 +226,14 @@ vmi_check_annotations (const struct vmi_check *c)
     const struct hv_pair *p = &c->annotations->items[i];
     if (strncmp (p->key, "hvkit.io/", 9) != 0 || strcmp (p->key, VMI_ANNOTATION_BACKEND) == 0)
       continue;
+    if (strcmp (p->key, VMI_ANNOTATION_NETNS) == 0) {
+      if (hv_file_check_path (p->value, NULL) < 0)
+        return refuse_annotation (c, p->key, "an absolute path, as /run/netns/pod");
+      continue;
+    }
     if (strncmp (p->key, VMI_ANNOTATION_FORMAT, strlen (VMI_ANNOTATION_FORMAT)) != 0)
-      return refuse_annotation (c, p->key, "not known; " VMI_ANNOTATION_BACKEND " and " VMI_ANNOTATION_FORMAT "VOLUME are");
+      return refuse_annotation (
+          c, p->key, "not known; " VMI_ANNOTATION_BACKEND ", " VMI_ANNOTATION_NETNS " and " VMI_ANNOTATION_FORMAT "VOLUME are");
     int r = check_format (c, p);
     if (r < 0)
       return r;

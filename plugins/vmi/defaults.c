@@ -120,6 +120,28 @@ default_inputs (struct hv_host *h, struct vmi_devices *d, struct hv_err *err)
   return 0;
 }
 
+/* A VM that says nothing of networks is on its pod's, as KubeVirt's default binding has it. */
+static int
+default_network (struct hv_host *h, struct vmi_spec *s, struct hv_err *err)
+{
+  struct vmi_devices *d = &s->domain.devices;
+  if (s->networks.count > 0 || d->interfaces.count > 0 || (HV_HAS (d, autoattachPodInterface) && !d->autoattachPodInterface))
+    return 0;
+  struct vmi_network *n = hv_alloc (h, sizeof *n);
+  struct vmi_interface *f = hv_alloc (h, sizeof *f);
+  if (n == NULL || f == NULL)
+    return no_memory (err);
+  HV_SET (n, name, "default");
+  n->has.pod = 1;
+  HV_SET (f, name, "default");
+  f->has.bridge = 1;
+  s->networks.items = n;
+  d->interfaces.items = f;
+  s->networks.count = d->interfaces.count = 1;
+  s->has.networks = d->has.interfaces = 1;
+  return 0;
+}
+
 static void
 default_feature (struct vmi_feature_state *f, int given)
 {
@@ -167,6 +189,8 @@ vmi_spec_defaults (struct hv_host *h, struct vmi_spec *s, const struct vmi_node 
     default_disk (&d->devices.disks.items[i]);
   if (r == 0)
     r = default_inputs (h, &d->devices, err);
+  if (r == 0)
+    r = default_network (h, s, err);
   return r < 0 ? r : default_firmware (h, d, vm_name, err);
 }
 

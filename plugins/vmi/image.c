@@ -5,29 +5,11 @@
 #include <hvkit/iface/image.h>
 #include <string.h>
 
-/* The only one there is, or the one that the configuration names. */
 static int
 choose (struct vmi *vmi, const char **ret, struct hv_err *err)
 {
-  struct hv_strs all = { NULL, 0 };
-  int named = vmi->config != NULL && HV_HAS (vmi->config, image);
-  int r = vmi_providers (vmi, hv_iface_image.name, &all, err);
-  if (r < 0)
-    return r;
-  for (uint32_t i = 0; i < all.count; i++)
-    if (named ? strcmp (all.items[i], vmi->config->image) == 0 : all.count == 1) {
-      *ret = all.items[i];
-      return 0;
-    }
-  if (named)
-    return hv_err_set (err, HV_E_FAILED_PRECONDITION,
-                       "the configuration of vmi names '%s', and no running plugin instance of that name pulls images",
-                       vmi->config->image);
-  if (all.count == 0)
-    return hv_err_set (err, HV_E_UNIMPLEMENTED, "no running plugin provides image/1: container-disk does");
-  return hv_err_set (err, HV_E_FAILED_PRECONDITION,
-                     "several plugins pull images ('%s', '%s' …): name one in the configuration of vmi (image)", all.items[0],
-                     all.items[1]);
+  const char *named = vmi->config != NULL && HV_HAS (vmi->config, image) ? vmi->config->image : NULL;
+  return vmi_provider_choose (vmi, &hv_iface_image, named, "image", "pulls images", "container-disk", ret, err);
 }
 
 static char *

@@ -3,6 +3,7 @@
 #include <string.h>
 
 const char *const vmi_tray_words[] = { "closed", "open", NULL };
+const char *const vmi_protocol_words[] = { "TCP", "UDP", "SCTP", NULL };
 const char *const vmi_cache_words[] = { "none", "writethrough", "writeback", NULL };
 const char *const vmi_host_disk_words[] = { "Disk", "DiskOrCreate", NULL };
 const char *const vmi_pull_policy_words[] = { "Always", "IfNotPresent", "Never", NULL };
@@ -31,6 +32,10 @@ HV_RECORD_TABLE (vmi_cdrom_target, VMI_CDROM_TARGET, "a CD-ROM");
 HV_RECORD_TABLE (vmi_disk, VMI_DISK, "a disk");
 HV_RECORD_TABLE (vmi_input, VMI_INPUT, "an input device");
 HV_RECORD_EMPTY_TABLE (vmi_bridge, "bridge binding");
+HV_RECORD_EMPTY_TABLE (vmi_masquerade, "masquerade binding");
+HV_RECORD_TABLE (vmi_port, VMI_PORT, "a port");
+HV_RECORD_TABLE (vmi_private_option, VMI_PRIVATE_OPTION, "a private DHCP option");
+HV_RECORD_TABLE (vmi_dhcp_options, VMI_DHCP_OPTIONS, "DHCP options");
 HV_RECORD_TABLE (vmi_interface, VMI_INTERFACE, "a network interface");
 HV_RECORD_TABLE (vmi_devices, VMI_DEVICES, "devices");
 HV_RECORD_TABLE (vmi_domain, VMI_DOMAIN, "the machine");
@@ -46,6 +51,7 @@ HV_RECORD_TABLE (vmi_config_map_volume, VMI_CONFIG_MAP_VOLUME, "a ConfigMap as a
 HV_RECORD_TABLE (vmi_sysprep, VMI_SYSPREP, "answers of Windows' setup");
 HV_RECORD_TABLE (vmi_volume, VMI_VOLUME, "a volume");
 HV_RECORD_EMPTY_TABLE (vmi_pod_network, "the pod's network");
+HV_RECORD_TABLE (vmi_multus_network, VMI_MULTUS_NETWORK, "a network of the node");
 HV_RECORD_TABLE (vmi_network, VMI_NETWORK, "a network");
 HV_RECORD_TABLE (vmi_spec, VMI_SPEC, "spec of a VirtualMachineInstance");
 HV_RECORD_TABLE (vmi_template, VMI_TEMPLATE, "template of an instance");

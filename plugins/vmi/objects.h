@@ -112,15 +112,39 @@ HV_RECORD_STRUCT (vmi_disk, VMI_DISK);
 HV_RECORD_STRUCT (vmi_input, VMI_INPUT);
 
 HV_RECORD_EMPTY_STRUCT (vmi_bridge);
+HV_RECORD_EMPTY_STRUCT (vmi_masquerade);
+extern const char *const vmi_protocol_words[]; /* TCP, UDP, SCTP */
+#define VMI_PORT(F, T) \
+  F (T, STR, _, name, VMI_OPT, "name of the port", .pattern = "name") \
+  F (T, U32, _, port, HV_REQUIRED, "number", .umin = 1, .max = 65535) \
+  F (T, ENUM, vmi_protocol, protocol, VMI_OPT, "absent: TCP")
+HV_RECORD_STRUCT (vmi_port, VMI_PORT);
+#define VMI_PRIVATE_OPTION(F, T) \
+  F (T, U32, _, option, HV_REQUIRED, "number", .umin = 224, .max = 254) \
+  F (T, STR, _, value, HV_REQUIRED, "text", .max = 253)
+HV_RECORD_STRUCT (vmi_private_option, VMI_PRIVATE_OPTION);
+#define VMI_DHCP_OPTIONS(F, T) \
+  F (T, STR, _, bootFileName, VMI_OPT, "option 67", .max = 255) \
+  F (T, STR, _, tftpServerName, VMI_OPT, "option 66", .max = 255) \
+  F (T, STRS, _, ntpServers, VMI_OPT, "option 42", .max = 16) \
+  F (T, RECS, vmi_private_option, privateOptions, VMI_OPT, "options 224 to 254", .max = 31)
+HV_RECORD_STRUCT (vmi_dhcp_options, VMI_DHCP_OPTIONS);
 #define VMI_INTERFACE(F, T) \
   F (T, STR, _, name, HV_REQUIRED, "names the network it is on", .pattern = "name") \
-  F (T, REC, vmi_bridge, bridge, VMI_OPT, "bridged to the network")
+  F (T, REC, vmi_bridge, bridge, VMI_OPT, "bridged to the network") \
+  F (T, REC, vmi_masquerade, masquerade, VMI_OPT, "behind NAT") \
+  F (T, STR, _, model, VMI_OPT, "virtio, e1000, e1000e, rtl8139, ne2k_pci or pcnet", .umin = 1, .max = 32) \
+  F (T, STR, _, macAddress, VMI_OPT, "absent: the network's choice", .pattern = "mac") \
+  F (T, U32, _, bootOrder, VMI_OPT, "1 boots first", .umin = 1, .max = 255) \
+  F (T, RECS, vmi_port, ports, VMI_OPT, "masquerade: led to the guest; absent: all of them", .max = 256) \
+  F (T, REC, vmi_dhcp_options, dhcpOptions, VMI_OPT, "told to the guest by DHCP")
 HV_RECORD_STRUCT (vmi_interface, VMI_INTERFACE);
 
 #define VMI_DEVICES(F, T) \
   F (T, RECS, vmi_disk, disks, VMI_OPT, "disks, in the guest's order", .max = 64) \
   F (T, RECS, vmi_input, inputs, VMI_OPT, "input devices", .max = 16) \
   F (T, RECS, vmi_interface, interfaces, VMI_OPT, "network interfaces", .max = 32) \
+  F (T, BOOL, _, networkInterfaceMultiqueue, VMI_OPT, "as many queue pairs as there are virtual CPUs") \
   F (T, BOOL, _, autoattachPodInterface, VMI_OPT, "false: no network unless one is listed") \
   F (T, BOOL, _, autoattachGraphicsDevice, VMI_OPT, "false: no VGA and VNC") \
   F (T, BOOL, _, autoattachSerialConsole, VMI_OPT, "false: no serial console") \
@@ -201,9 +225,13 @@ HV_RECORD_STRUCT (vmi_sysprep, VMI_SYSPREP);
 HV_RECORD_STRUCT (vmi_volume, VMI_VOLUME);
 
 HV_RECORD_EMPTY_STRUCT (vmi_pod_network);
+#define VMI_MULTUS_NETWORK(F, T) \
+  F (T, STR, _, networkName, HV_REQUIRED, "network of the node, [NAMESPACE/]NAME", .umin = 1, .max = 127)
+HV_RECORD_STRUCT (vmi_multus_network, VMI_MULTUS_NETWORK);
 #define VMI_NETWORK(F, T) \
   F (T, STR, _, name, HV_REQUIRED, "name of the network", .pattern = "name") \
-  F (T, REC, vmi_pod_network, pod, VMI_OPT, "the pod's network")
+  F (T, REC, vmi_pod_network, pod, VMI_OPT, "the pod's network") \
+  F (T, REC, vmi_multus_network, multus, VMI_OPT, "a further network")
 HV_RECORD_STRUCT (vmi_network, VMI_NETWORK);
 
 /* --- VirtualMachineInstance, VirtualMachine --- */
@@ -309,6 +337,7 @@ extern const char *const vmi_kind_words[];     /* VirtualMachine, VirtualMachine
 extern const char *const vmi_resource_words[]; /* virtualmachine.kubevirt.io …, as kubectl prints them */
 
 #define VMI_ANNOTATION_BACKEND "hvkit.io/backend"
-#define VMI_ANNOTATION_FORMAT  "hvkit.io/volume-format."          /* followed by the volume's name: raw or qcow2 */
+#define VMI_ANNOTATION_NETNS   "hvkit.io/netns"          /* network namespace that is the pod's; absent: one is made for the VM */
+#define VMI_ANNOTATION_FORMAT  "hvkit.io/volume-format." /* followed by the volume's name: raw or qcow2 */
 const char *vmi_map_get (const struct hv_map *, const char *key); /* NULL: not there */
 #endif

@@ -41,11 +41,13 @@ vmi_grace_ms (struct vmi_vm *v)
 
 /* --- steps --- */
 
-/* The backend's definition and the overlays of a run that has ended; the claims stay. */
+/* The backend's definition, the network and the overlays of a run that has ended; the claims stay. */
 static int
 clean (struct vmi_vm *v, struct hv_err *err)
 {
   int r = v->seen.defined ? vmi_backend_undefine (v, err) : 0;
+  if (r == 0)
+    r = vmi_network_detach (v, err);
   if (r == 0)
     r = vmi_volumes_drop_overlays (v, err);
   if (r == 0)

@@ -65,7 +65,8 @@ int vmi_spec_machine (struct hv_host *, const char *domain, const struct vmi_spe
 void vmi_spec_targets (const struct vmi_spec *, char (*ret)[VMI_TARGET_TEXT]);
 
 int vmi_spec_memory (const struct vmi_spec *, uint64_t *ret_bytes, const char **ret_path, struct hv_err *);
-const struct vmi_disk *vmi_spec_disk (const struct vmi_spec *, const char *name); /* NULL: none */
-const char *vmi_spec_qos (const struct vmi_spec *);                               /* Guaranteed, Burstable, BestEffort */
-uint64_t vmi_claim_bytes (uint64_t requested);                                    /* as KubeVirt rounds: down to whole MiB */
+const struct vmi_network *vmi_spec_network (const struct vmi_spec *, const char *name); /* NULL: none */
+const struct vmi_disk *vmi_spec_disk (const struct vmi_spec *, const char *name);       /* NULL: none */
+const char *vmi_spec_qos (const struct vmi_spec *);                                     /* Guaranteed, Burstable, BestEffort */
+uint64_t vmi_claim_bytes (uint64_t requested);                                          /* as KubeVirt rounds: down to whole MiB */
 #endif

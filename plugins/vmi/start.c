@@ -86,6 +86,8 @@ vmi_start_run (struct vmi_vm *v, struct hv_err *err)
   if (r == 0)
     r = vmi_spec_machine (h, v->domain, s, plans, &boot, m, err);
   if (r == 0)
+    r = vmi_network_attach (v, o, s, m, err);
+  if (r == 0)
     r = vmi_backend_define (v, m, err);
   if (r == 0)
     r = vmi_backend_start (v, err);

@@ -23,6 +23,8 @@ fill_run (const struct vmi_vm *v, struct vmi_document *d)
   HV_SET (&d->run, spec, vmi_bytes_bin (&run->spec));
   if (run->stop_ms != 0)
     HV_SET (&d->run, stop_ms, run->stop_ms);
+  if (run->network.size > 0)
+    HV_SET (&d->run, network, vmi_bytes_bin (&run->network));
   d->run.checksums.items = run->checksums;
   d->run.checksums.count = run->checksum_count;
   d->run.has.checksums = run->checksum_count > 0;
@@ -115,6 +117,8 @@ take_run (struct vmi_vm *v, const struct vmi_run_document *d)
   if (d->checksums.count > 0)
     memcpy (run->checksums, d->checksums.items, d->checksums.count * sizeof *run->checksums);
   run->checksum_count = d->checksums.count;
+  if (HV_HAS (d, network) && vmi_bytes_set (&run->network, d->network) < 0)
+    return HV_E_RESOURCE_EXHAUSTED;
   return vmi_bytes_set (&run->template_, d->template) < 0 || vmi_bytes_set (&run->spec, d->spec) < 0 ? HV_E_RESOURCE_EXHAUSTED : 0;
 }
 

@@ -313,6 +313,8 @@ vmi_view_instance (struct vmi_vm *v, struct vmi_vmi_view *ret, struct hv_err *er
   r = view_owner (v, &ret->metadata, err);
   if (r == 0)
     r = view_status (v, s, &ret->status, err);
+  if (r == 0)
+    r = vmi_network_view (v, ret, err);
   view_extra (v, &ret->hvkit);
   view_os (v, &ret->status.guestOSInfo, &ret->hvkit);
   ret->has.metadata = ret->has.status = ret->has.hvkit = 1;

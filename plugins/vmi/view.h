@@ -54,7 +54,14 @@ HV_RECORD_STRUCT (vmi_topology, VMI_TOPOLOGY);
 HV_RECORD_STRUCT (vmi_machine_view, VMI_MACHINE_VIEW);
 #define VMI_MEMORY_VIEW(F, T) F (T, STR, _, guestCurrent, HV_REQUIRED, "a quantity")
 HV_RECORD_STRUCT (vmi_memory_view, VMI_MEMORY_VIEW);
-#define VMI_INTERFACE_VIEW(F, T) F (T, STR, _, name, HV_REQUIRED, "name of its network")
+#define VMI_INTERFACE_VIEW(F, T) \
+  F (T, STR, _, infoSource, HV_REQUIRED, "who says so: domain, guest-agent") \
+  F (T, STR, _, interfaceName, 0, "name in the guest, as its agent says") \
+  F (T, STR, _, ipAddress, 0, "first address") \
+  F (T, STRS, _, ipAddresses, 0, "addresses") \
+  F (T, STR, _, mac, 0, "MAC address") \
+  F (T, STR, _, name, 0, "name of its network; absent: the guest made it") \
+  F (T, U32, _, queueCount, 0, "queue pairs")
 HV_RECORD_STRUCT (vmi_interface_view, VMI_INTERFACE_VIEW);
 #define VMI_CLAIM_INFO(F, T) \
   F (T, STRS, _, accessModes, 0, "as claimed") \
@@ -256,4 +263,6 @@ HV_RECORD_STRUCT (vmi_object_event, VMI_OBJECT_EVENT);
   F (T, STR, _, reason, HV_REQUIRED, "one word") \
   F (T, STR, _, message, HV_REQUIRED, "for people")
 HV_RECORD_STRUCT (vmi_note_event, VMI_NOTE_EVENT);
+/* network.c: the instance's interfaces, from what they were connected to and what the guest agent says. */
+int vmi_network_view (struct vmi_vm *, struct vmi_vmi_view *, struct hv_err *);
 #endif

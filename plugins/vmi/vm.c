@@ -139,6 +139,7 @@ void
 vmi_run_clear (struct vmi_run *run)
 {
   vmi_bytes_clear (&run->template_);
+  vmi_bytes_clear (&run->network);
   vmi_bytes_clear (&run->spec);
   free (run->checksums);
   *run = (struct vmi_run){ .exists = 0 };
@@ -167,6 +168,7 @@ vmi_vm_unref (struct vmi_vm *v)
   free_texts (v);
   vmi_bytes_clear (&v->object);
   vmi_bytes_clear (&v->osinfo);
+  vmi_bytes_clear (&v->interfaces);
   vmi_run_clear (&v->run);
   free (v);
 }

@@ -13,6 +13,7 @@
 #define VMI_CONFIG(F, T) \
   F (T, STR, _, backend, 0, "hypervisor instance for VMs that name none; absent: the only one there is", .pattern = "name") \
   F (T, STR, _, image, 0, "instance that pulls container disks; absent: the only one there is", .pattern = "name") \
+  F (T, STR, _, network, 0, "instance that connects network cards; absent: the only one there is", .pattern = "name") \
   F (T, STR, _, genisoimage, HV_PATH, "program that makes ISO 9660 images", .def = "/usr/bin/genisoimage", .umin = 2, .max = 4096) \
   F (T, STR, _, node, 0, "name of this node; absent: its host name", .umin = 1, .max = 63) \
   F (T, U32, _, retry_ms, 0, "a failed start is tried again after this long, then twice as long each time", .unit = "ms", \
@@ -69,7 +70,8 @@ HV_RECORD_STRUCT (vmi_checksum, VMI_CHECKSUM);
   F (T, ANY, _, template, HV_REQUIRED, "template it was made from") \
   F (T, ANY, _, spec, HV_REQUIRED, "its spec, with defaults") \
   F (T, U64, _, stop_ms, 0, "asked to shut down at, ms since 1970", .unit = "ms") \
-  F (T, RECS, vmi_checksum, checksums, 0, "of its container disks", .max = 64)
+  F (T, RECS, vmi_checksum, checksums, 0, "of its container disks", .max = 64) \
+  F (T, ANY, _, network, 0, "what its network cards were connected to: hv_net_list")
 HV_RECORD_STRUCT (vmi_run_document, VMI_RUN_DOCUMENT);
 #define VMI_DOCUMENT(F, T) \
   F (T, ENUM, vmi_kind, kind, HV_REQUIRED, "VirtualMachine, or an instance on its own") \
@@ -109,7 +111,7 @@ struct vmi_run {
   struct vmi_transition transitions[8];
   struct vmi_checksum *checksums; /* of container disks that were pulled for it */
   uint32_t checksum_count;
-  struct vmi_bytes template_, spec;
+  struct vmi_bytes template_, spec, network; /* network: hv_net_list */
 };
 
 /* What the backend said last. */
@@ -161,7 +163,9 @@ struct vmi_vm {
   uint32_t agent_failures;
   struct hv_timer *agent_retry;
   char *agent_version;
-  struct vmi_bytes osinfo; /* hv_agent_osinfo */
+  struct vmi_bytes osinfo;     /* hv_agent_osinfo */
+  struct vmi_bytes interfaces; /* hv_agent_interfaces */
+  uint8_t addresses_missing;   /* the agent is asked for them again */
 
   struct vmi_condition conditions[VMI_CONDITIONS];
   char *restart_paths; /* what a restart would bring into effect; NULL: nothing */
@@ -265,6 +269,18 @@ int vmi_backend_shutdown (struct vmi_vm *, uint64_t grace_ms, struct hv_err *); 
 int vmi_backend_undefine (struct vmi_vm *, struct hv_err *);                    /* what is not defined is undefined */
 int vmi_backend_simple (struct vmi_vm *, const char *verb, struct hv_err *);    /* pause, resume, stop */
 
+/* The provider of an interface that is there: the one that the configuration names, or the only one. `key`: the configuration's;
+ * `does`, `plugin`: for errors. backend.c [coro] */
+int vmi_provider_choose (struct vmi *, const struct hv_iface *, const char *named, const char *key, const char *does,
+                         const char *plugin, const char **ret, struct hv_err *);
+
+/* --- network.c [coro] --- */
+/* Connects the machine's network cards, and fills them in. What is connected already stays. */
+int vmi_network_attach (struct vmi_vm *, const struct vmi_virtual_machine *, const struct vmi_spec *, struct hv_machine *,
+                        struct hv_err *);
+int vmi_network_detach (struct vmi_vm *, struct hv_err *); /* all of them */
+int vmi_network_misses_addresses (struct vmi_vm *); /* of an interface that only the guest can tell of */
+
 /* --- image.c [coro] --- */
 int vmi_image_pull (struct vmi_vm *, struct vmi_volume_plan *, uint32_t volume,
                     struct hv_err *); /* fills in path and format; the VM depends on it */
@@ -312,6 +328,7 @@ int vmi_new_run (struct vmi_vm *, struct hv_err *);
 void vmi_agent_follow (struct vmi_vm *); /* after every observation */
 void vmi_agent_forget (struct vmi_vm *);
 int vmi_agent_osinfo (struct vmi_vm *, struct hv_agent_osinfo *ret, struct hv_err *); /* what is known, decoded */
+int vmi_agent_interfaces (struct vmi_vm *, struct hv_agent_interfaces *ret, struct hv_err *);
 
 /* --- events.c --- */
 HV_PRINTF (4, 5) void vmi_note (struct vmi_vm *, int warning, const char *reason, const char *fmt, ...);

@@ -98,16 +98,15 @@ static const char container_volume[]
 static char *
 reference (void)
 {
-  char *text = replace (data ("vm.yaml"), container_volume, disk_volume);
-  return replace (text, "        devices:\n", "        devices:\n          autoattachPodInterface: false\n");
+  return replace (data ("vm.yaml"), container_volume, disk_volume);
 }
 
 static void
-the_reference_vm_is_accepted_but_for_its_network (void **state)
+the_reference_vm_is_accepted (void **state)
 {
   (void) state;
-  expect_refused (data ("vm.yaml"), HV_E_UNIMPLEMENTED,
-                  "spec.template.spec.domain.devices.autoattachPodInterface: the pod network");
+  expect_accepted (data ("vm.yaml"));
+  expect_accepted (data ("vmi.yaml"));
   expect_accepted (reference ());
   expect_accepted (replace (reference (), disk_volume, container_volume));
   expect_accepted (
@@ -117,21 +116,73 @@ the_reference_vm_is_accepted_but_for_its_network (void **state)
   expect_accepted (data ("bootable.yaml"));
 }
 
-static void
-an_interface_is_refused_by_name (void **state)
+static char *
+with_network (const char *interfaces, const char *networks)
 {
+  static char text[4096];
+  (void) snprintf (
+      text, sizeof text,
+      "apiVersion: kubevirt.io/v1\nkind: VirtualMachineInstance\nmetadata: {name: a}\nspec:\n  domain:\n    memory: {guest: "
+      "64Mi}\n    devices:\n      disks: [{name: root, bootOrder: 1, disk: {bus: virtio}}]\n      interfaces: [%s]\n"
+      "  networks: [%s]\n  volumes: [{name: root, hostDisk: {path: /a, type: Disk}}]\n",
+      interfaces, networks);
+  return text;
+}
+
+static void
+networks_have_kubevirts_rules (void **state)
+{
+  static const char pod[] = "{name: default, pod: {}}";
+  static const struct {
+    const char *interfaces, *networks;
+    int code; /* 0: accepted */
+    const char *says;
+  } all[] = {
+    { "{name: default, bridge: {}}", pod, 0, NULL },
+    { "{name: default, masquerade: {}, model: e1000e, macAddress: \"02:00:00:00:00:01\", bootOrder: 2, ports: [{port: 80}, {name: "
+      "dns, port: "
+      "53, protocol: UDP}], dhcpOptions: {bootFileName: a, tftpServerName: b, ntpServers: [10.0.0.1], privateOptions: [{option: "
+      "240, "
+      "value: x}]}}",
+      pod, 0, NULL },
+    { "{name: default, bridge: {}}, {name: lan, bridge: {}}",
+      "{name: default, pod: {}}, {name: lan, multus: {networkName: ns/lan}}", 0, NULL },
+    { "{name: default}", pod, HV_E_INVALID_ARGUMENT, "interfaces[0]: exactly one of bridge and masquerade" },
+    { "{name: default, bridge: {}, masquerade: {}}", pod, HV_E_INVALID_ARGUMENT, "interfaces[0]: exactly one of" },
+    { "{name: other, bridge: {}}", pod, HV_E_INVALID_ARGUMENT, "interfaces[0].name: there is no network" },
+    { "", pod, HV_E_INVALID_ARGUMENT, "networks[0].name: no interface is on it" },
+    { "{name: default, bridge: {}}", "{name: default}", HV_E_INVALID_ARGUMENT, "networks[0]: exactly one of pod and multus" },
+    { "{name: default, bridge: {}}, {name: b, bridge: {}}", "{name: default, pod: {}}, {name: b, pod: {}}", HV_E_INVALID_ARGUMENT,
+      "networks[1].pod: a pod has one network" },
+    { "{name: default, bridge: {}}, {name: default, bridge: {}}", pod, HV_E_INVALID_ARGUMENT,
+      "interfaces[1].name: another interface" },
+    { "{name: default, bridge: {}}", "{name: default, pod: {}}, {name: default, multus: {networkName: x}}", HV_E_INVALID_ARGUMENT,
+      "networks[1].name: another network" },
+    { "{name: default, masquerade: {}}", "{name: default, multus: {networkName: x}}", HV_E_INVALID_ARGUMENT,
+      "masquerade: only on the pod" },
+    { "{name: default, bridge: {}, ports: [{port: 80}]}", pod, HV_E_UNIMPLEMENTED, "interfaces[0].ports: only with masquerade" },
+    { "{name: default, bridge: {}, dhcpOptions: {bootFileName: a}}", "{name: default, multus: {networkName: x}}",
+      HV_E_UNIMPLEMENTED, "dhcpOptions: only on the pod" },
+    { "{name: default, bridge: {}, model: best}", pod, HV_E_INVALID_ARGUMENT, "interfaces[0].model: virtio" },
+    { "{name: default, bridge: {}, macAddress: \"01:00:00:00:00:01\"}", pod, HV_E_INVALID_ARGUMENT, "macAddress: a group's" },
+    { "{name: default, bridge: {}, macAddress: nonsense}", pod, HV_E_INVALID_ARGUMENT, "macAddress" },
+    { "{name: default, bridge: {}, bootOrder: 1}", pod, HV_E_INVALID_ARGUMENT, "interfaces[0].bootOrder: a disk has this place" },
+    { "{name: root, bridge: {}}", "{name: root, pod: {}}", HV_E_INVALID_ARGUMENT, "interfaces[0].name: a disk has this name" },
+    { "{name: default, masquerade: {}, ports: [{port: 65536}]}", pod, HV_E_INVALID_ARGUMENT, "ports[0].port" },
+    { "{name: default, masquerade: {}, ports: [{port: 1, protocol: ICMP}]}", pod, HV_E_INVALID_ARGUMENT, "ports[0].protocol" },
+    { "{name: default, bridge: {}, dhcpOptions: {privateOptions: [{option: 240, value: a}, {option: 240, value: b}]}}", pod,
+      HV_E_INVALID_ARGUMENT, "privateOptions[1].option: it is there twice" },
+    { "{name: default, bridge: {}, dhcpOptions: {privateOptions: [{option: 66, value: a}]}}", pod, HV_E_INVALID_ARGUMENT,
+      "option" },
+    { "{name: default, sriov: {}}", pod, HV_E_INVALID_ARGUMENT, "sriov" },
+    { "{name: default, bridge: {}}", "{name: default, pod: {vmNetworkCIDR: 10.0.0.0/24}}", HV_E_INVALID_ARGUMENT, "vmNetworkCIDR" },
+  };
   (void) state;
-  char *text = data ("vmi.yaml");
-  text = replace (text,
-                  "containerDisk:\n      image: registry.example:5000/virtual-machine-image/ubuntu20:amd64\n      imagePullPolicy: "
-                  "IfNotPresent",
-                  "hostDisk:\n      path: /srv/a.img\n      type: Disk");
-  expect_refused (text, HV_E_UNIMPLEMENTED, "spec.domain.devices.interfaces[0].bridge: network interfaces are not available yet");
-  text = replace (text, "      interfaces:\n      - bridge: {}\n        name: default\n", "");
-  expect_refused (text, HV_E_UNIMPLEMENTED, "spec.networks[0].pod: networks are not available yet");
-  text = replace (text, "  networks:\n  - name: default\n    pod: {}\n", "");
-  expect_refused (text, HV_E_UNIMPLEMENTED, "spec.domain.devices.autoattachPodInterface: the pod network");
-  expect_accepted (replace (text, "    devices:\n", "    devices:\n      autoattachPodInterface: false\n"));
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (all[i].code == 0)
+      expect_accepted (with_network (all[i].interfaces, all[i].networks));
+    else
+      expect_refused (with_network (all[i].interfaces, all[i].networks), all[i].code, all[i].says);
 }
 
 /* --- unknown fields --- */
@@ -159,8 +210,7 @@ every_unknown_field_is_refused_by_name_and_path (void **state)
     { "        features:\n", "          smm: {}\n", "unknown key 'smm' in spec.template.spec.domain.features" },
     { "        machine:\n", "          tipe: q35\n", "did you mean 'type'?" },
     { "          limits:\n", "            ephemeral-storage: 1\n", "unknown key 'ephemeral-storage'" },
-    { "      - name: rootdisk\n", "        downwardAPI: {}\n",
-      "unknown key 'downwardAPI' in spec.template.spec.volumes[0]" },
+    { "      - name: rootdisk\n", "        downwardAPI: {}\n", "unknown key 'downwardAPI' in spec.template.spec.volumes[0]" },
     { "        persistentVolumeClaim:\n", "          readOnly: true\n", "unknown key 'readOnly'" },
   };
   (void) state;
@@ -314,6 +364,25 @@ defaults_are_kubevirts (void **state)
   }
   assert_string_equal (vmi_spec_qos (&o->vm.spec.template.spec), "Guaranteed");
   free (json);
+}
+
+/* Nothing said of networks: the pod's, bridged. */
+static void
+a_vm_is_on_its_pods_network (void **state)
+{
+  struct vmi_object *o = object (reference (), 0);
+  struct vmi_spec *s = &o->vm.spec.template.spec;
+  (void) state;
+  assert_int_equal (vmi_spec_defaults (test_host (), s, &node, NULL, NULL), 0);
+  assert_int_equal (s->networks.count, 1);
+  assert_true (HV_HAS (&s->networks.items[0], pod));
+  assert_true (HV_HAS (&s->domain.devices.interfaces.items[0], bridge));
+  assert_string_equal (s->domain.devices.interfaces.items[0].name, "default");
+  o = object (replace (reference (), "        devices:\n", "        devices:\n          autoattachPodInterface: false\n"), 0);
+  s = &o->vm.spec.template.spec;
+  assert_int_equal (vmi_spec_defaults (test_host (), s, &node, NULL, NULL), 0);
+  assert_int_equal (s->networks.count, 0);
+  assert_int_equal (s->domain.devices.interfaces.count, 0);
 }
 
 static void
@@ -577,14 +646,15 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_teardown (the_reference_vm_is_accepted_but_for_its_network, teardown),
-    cmocka_unit_test_teardown (an_interface_is_refused_by_name, teardown),
+    cmocka_unit_test_teardown (the_reference_vm_is_accepted, teardown),
+    cmocka_unit_test_teardown (networks_have_kubevirts_rules, teardown),
     cmocka_unit_test_teardown (every_unknown_field_is_refused_by_name_and_path, teardown),
     cmocka_unit_test_teardown (errors_have_their_line, teardown),
     cmocka_unit_test_teardown (server_fields_are_ignored, teardown),
     cmocka_unit_test_teardown (bad_values_are_refused, teardown),
     cmocka_unit_test_teardown (one_object_is_there_once, teardown),
     cmocka_unit_test_teardown (defaults_are_kubevirts, teardown),
+    cmocka_unit_test_teardown (a_vm_is_on_its_pods_network, teardown),
     cmocka_unit_test_teardown (small_specs_get_whole_machines, teardown),
     cmocka_unit_test_teardown (a_machine_is_what_the_spec_says, teardown),
     cmocka_unit_test_teardown (targets_go_on_after_z, teardown),

@@ -21,7 +21,8 @@ struct world {
   struct hv_fake *fake;
   int defined, agent, fail_starts, shutdowns, starts, stops, defines, undefines, creates, overlays, ignore_shutdown, has_base;
   const char *state, *reason;
-  char machine[4096], log[1024];
+  int fail_attach;
+  char machine[4096], log[1024], attached[2][1024];
 };
 
 static void
@@ -221,6 +222,47 @@ on_info (void *arg, const char *args, int *code)
   return text (INFO, "qcow2", w->has_base ? ",\"backing_path\":\"/etc/shadow\"" : "");
 }
 
+/* --- the network --- */
+
+static char *
+on_net_attach (void *arg, const char *args, int *code)
+{
+  struct world *w = arg;
+  json_t *a = json_loads (args, 0, NULL);
+  const char *nic = json_string_value (json_object_get (a, "nic"));
+  int second = json_integer_value (json_object_get (a, "ordinal")) == 1;
+  logged (w, "attach");
+  (void) snprintf (w->attached[second], sizeof w->attached[second], "%s", args);
+  char *answer = text (
+      "{\"vm\":\"default_a\",\"nic\":\"%s\",\"state\":\"attached\",\"tap\":\"tap%d\",\"mac\":\"02:00:00:00:00:0%d\",\"mtu\":"
+      "1450,\"queues\":1%s}",
+      nic, second, second + 1, second ? "" : ",\"netns\":\"/run/pod\",\"addresses\":[\"10.0.2.2/24\",\"fd10:0:2::2/120\"]");
+  json_decref (a);
+  if (!w->fail_attach)
+    return answer;
+  free (answer);
+  *code = HV_E_UNAVAILABLE;
+  return text ("no network today");
+}
+
+static char *
+on_net_detach (void *arg, const char *args, int *code)
+{
+  struct world *w = arg;
+  (void) args;
+  (void) code;
+  logged (w, "detach");
+  return text ("{}");
+}
+
+static void
+provide_network (struct world *w)
+{
+  hv_fake_provide (w->fake, "net-bridge", "net", 1);
+  hv_fake_answer (w->fake, "net-bridge.attach", on_net_attach, w);
+  hv_fake_answer (w->fake, "net-bridge.detach", on_net_detach, w);
+}
+
 /* --- the world --- */
 
 static const char *const quick = "{\"retry_ms\":5,\"retry_max_ms\":20,\"settle_ms\":0,\"agent_retry_ms\":5,\"node\":\"node1\"}";
@@ -246,6 +288,7 @@ script (struct world *w)
   for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
     hv_fake_answer (w->fake, methods[i].method, methods[i].fn, w);
   hv_fake_answer_json (w->fake, "guest-agent.info", HV_E_UNAVAILABLE, "no answer");
+  hv_fake_answer_json (w->fake, "guest-agent.interfaces", HV_E_UNIMPLEMENTED, "the guest forbids it");
   hv_fake_answer_json (
       w->fake, "guest-agent.osinfo", 0,
       "{\"id\":\"debian\",\"pretty_name\":\"Debian GNU/Linux 12\",\"kernel_release\":\"6.1.0\",\"hostname\":\"h1\"}");
@@ -774,6 +817,102 @@ sessions_are_the_backends (void **state)
   expect_error (w, "screenshot", "{\"name\":\"a\"}", HV_E_FAILED_PRECONDITION, "it has no screen");
 }
 
+/* --- networks --- */
+
+#define NETWORKS \
+  "  domain:\n    memory: {guest: 256Mi}\n    devices:\n      disks:\n      - name: root\n        disk: {bus: virtio}\n" \
+  "      interfaces:\n      - name: default\n        masquerade: {}\n        ports: [{port: 80}, {port: 53, protocol: UDP}]\n" \
+  "        dhcpOptions: {bootFileName: boot, privateOptions: [{option: 240, value: x}]}\n      - name: lan\n        bridge: {}\n" \
+  "        macAddress: \"02:00:00:00:00:02\"\n        model: e1000\n" \
+  "  networks:\n  - name: default\n    pod: {}\n  - name: lan\n    multus: {networkName: ns/office}\n"
+
+static char *
+instance_with (const char *domain)
+{
+  return text ("apiVersion: kubevirt.io/v1\nkind: VirtualMachineInstance\nmetadata: {name: a}\nspec:\n%s%s", domain, VOLUME);
+}
+
+static void
+cards_are_connected_before_a_start_and_after_a_run_no_longer (void **state)
+{
+  struct world *w = *state;
+  provide_network (w);
+  apply (w, with_claim (instance_with (NETWORKS)), "created");
+  see (w, "get_vmi", "status.phase", "Running");
+  assert_string_equal (w->log, "create attach attach define start");
+  static const char *const said[] = { "\"vm\":\"default_a\",\"nic\":\"default\"",
+                                      "\"binding\":\"masquerade\"",
+                                      "\"ports\":[\"80/tcp\",\"53/udp\"]",
+                                      "\"hostname\":\"a\"",
+                                      "\"bootfile\":\"boot\"",
+                                      "\"options\":{\"240\":\"x\"}" };
+  for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+    if (strstr (w->attached[0], said[i]) == NULL)
+      fail_msg ("no %s in %s", said[i], w->attached[0]);
+  assert_non_null (strstr (w->attached[1], "\"network\":\"office\""));
+  assert_null (strstr (w->attached[1], "hostname"));
+  assert_non_null (strstr (w->machine,
+                           "\"nics\":[{\"name\":\"default\",\"mac\":\"02:00:00:00:00:01\",\"tap\":\"tap0\",\"netns\":\"/run/pod\","
+                           "\"mtu\":1450,\"queues\":1},{\"name\":\"lan\",\"model\":\"e1000\",\"mac\":\"02:00:00:00:00:02\""));
+  see (w, "get_vmi", "status.interfaces.0.infoSource", "domain");
+  see (w, "get_vmi", "status.interfaces.0.ipAddress", "10.0.2.2");
+  see (w, "get_vmi", "status.interfaces.0.ipAddresses.1", "fd10:0:2::2");
+  see (w, "get_vmi", "status.interfaces.0.mac", "02:00:00:00:00:01");
+  see (w, "get_vmi", "status.interfaces.0.queueCount", "1");
+  see (w, "get_vmi", "status.interfaces.1.name", "lan");
+  see (w, "get_vmi", "status.interfaces.1.ipAddress", NULL);
+  see (w, "get_vmi", "hvkit.ip", "10.0.2.2");
+  w->log[0] = '\0';
+  hv_fake_restart (w->fake);
+  see (w, "get_vmi", "status.interfaces.0.ipAddress", "10.0.2.2");
+  assert_string_equal (w->log, "");
+  call (w, "delete_vmi", "{\"name\":\"a\",\"wait\":true}");
+  assert_string_equal (w->log, "shutdown undefine detach");
+}
+
+/* What the guest was given comes first; what only its agent knows is asked for until it does. */
+static void
+the_agent_knows_more_addresses (void **state)
+{
+  struct world *w = *state;
+  provide_network (w);
+  apply (w, with_claim (instance_with (NETWORKS)), "created");
+  see (w, "get_vmi", "status.phase", "Running");
+  hv_fake_answer_json (w->fake, "guest-agent.info", 0, "{\"version\":\"8.2.0\",\"commands\":[\"guest-ping\"]}");
+  hv_fake_answer_json (
+      w->fake, "guest-agent.interfaces", 0,
+      "{\"items\":[{\"name\":\"lo\",\"mac\":\"00:00:00:00:00:00\",\"addresses\":[\"127.0.0.1/8\"]},{\"name\":\"ens3\",\"mac\":"
+      "\"02:00:00:00:00:01\",\"addresses\":[\"172.17.0.1/16\",\"10.0.2.2/24\",\"fe80::1/64\"]},{\"name\":\"ens4\",\"mac\":\"02:00:"
+      "00:00:00:02\",\"addresses\":[\"fe80::2/64\"]}]}");
+  w->agent = 1;
+  hv_fake_emit (w->fake, "qmp.agent", "{\"vm\":\"default_a\",\"connected\":true}");
+  see (w, "get_vmi", "status.interfaces.0.infoSource", "domain, guest-agent");
+  see (w, "get_vmi", "status.interfaces.0.interfaceName", "ens3");
+  see (w, "get_vmi", "status.interfaces.0.ipAddress", "10.0.2.2");
+  see (w, "get_vmi", "status.interfaces.0.ipAddresses", "[\"10.0.2.2\",\"fd10:0:2::2\",\"172.17.0.1\"]");
+  see (w, "get_vmi", "status.interfaces.1.ipAddress", NULL);
+  hv_fake_answer_json (
+      w->fake, "guest-agent.interfaces", 0,
+      "{\"items\":[{\"name\":\"ens3\",\"mac\":\"02:00:00:00:00:01\",\"addresses\":[\"10.0.2.2/24\"]},{\"name\":\"ens4\",\"mac\":"
+      "\"02:00:00:00:00:02\",\"addresses\":[\"192.168.1.7/24\"]}]}");
+  see (w, "get_vmi", "status.interfaces.1.ipAddress", "192.168.1.7");
+}
+
+static void
+a_start_without_its_network_is_tried_again (void **state)
+{
+  struct world *w = *state;
+  apply (w, with_claim (instance_with (NETWORKS)), "created");
+  see (w, "get_vmi", "status.phase", "Failed");
+  call (w, "delete_vmi", "{\"name\":\"a\",\"wait\":true}");
+  provide_network (w);
+  w->fail_attach = 1;
+  apply (w, with_claim (instance_with (NETWORKS)), "created");
+  see (w, "get_vmi", "status.conditions.1.message", "interface 'default': no network today");
+  w->fail_attach = 0;
+  see (w, "get_vmi", "status.phase", "Running");
+}
+
 static void
 a_restart_of_the_plugin_changes_nothing (void **state)
 {
@@ -1020,6 +1159,9 @@ main (void)
     TEST (a_failed_start_is_tried_again),
     TEST (a_start_that_fails_for_good_says_why),
     TEST (the_agent_is_asked_until_it_answers),
+    TEST (cards_are_connected_before_a_start_and_after_a_run_no_longer),
+    TEST (the_agent_knows_more_addresses),
+    TEST (a_start_without_its_network_is_tried_again),
     TEST (pause_and_unpause),
     TEST (sessions_are_the_backends),
     TEST (a_restart_of_the_plugin_changes_nothing),
