@@ -103,7 +103,7 @@ fill_nic (const struct vmi_interface *f, const struct hv_net_attachment *at, str
   HV_SET (nic, tap, at->tap);
   if (HV_HAS (at, netns))
     HV_SET (nic, netns, at->netns);
-  if (HV_HAS (at, mtu))
+  if (HV_HAS (at, mtu) && (!HV_HAS (f, model) || strcmp (f->model, "virtio") == 0)) /* no other can be told */
     HV_SET (nic, mtu, at->mtu);
   HV_SET (nic, queues, HV_HAS (at, queues) ? at->queues : 1);
 }

@@ -20,7 +20,6 @@ class Bridge(unittest.TestCase):
     def setUp(self):
         self.d = Daemon(plugins=["net-bridge"], env={})
         self.addCleanup(self.d.cleanup)
-        self.addCleanup(end_servers, self.d)
         self.steps = self.d.dir / "steps"
 
     def call(self, verb, **args):
@@ -260,7 +259,6 @@ class Bridge(unittest.TestCase):
         d.start()
         with Pod("g") as pod:
             before = pod.snapshot()
-            self.addCleanup(end_servers, d)
             got = d.rpc().call("net-bridge.attach", {"vm": "g", "nic": "default", "netns": pod.path, "hostname": "guest-of-honour",
                                                      "nameservers": ["10.96.0.10"], "search": ["svc.cluster.local", "cluster.local"]})
             g = Guest(d, "g")

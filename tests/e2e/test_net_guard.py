@@ -9,7 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from hvkitd import Daemon, until  # noqa: E402
-from netns import ADDRESS, MAC, Listener, Machine, Pod, arp, end_servers, ether, icmpv6, ipv4, ipv6, run_in, udp  # noqa: E402
+from netns import ADDRESS, MAC, Listener, Machine, Pod, arp, ether, icmpv6, ipv4, ipv6, run_in, udp  # noqa: E402
 
 OTHER, OTHER_IP, OWN6 = "ca:5f:48:41:7d:5e", "10.233.97.1", "fd00:97::174"
 
@@ -51,7 +51,6 @@ class Guard(unittest.TestCase):
     def setUp(self):
         self.d = Daemon(plugins=["net-bridge"])
         self.addCleanup(self.d.cleanup)
-        self.addCleanup(end_servers, self.d)
         self.d.start()
 
     def attach(self, pod, **more):

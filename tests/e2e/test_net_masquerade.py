@@ -11,7 +11,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from guest import Guest  # noqa: E402
 from hvkitd import Daemon, until  # noqa: E402
-from netns import ADDRESS, GATEWAY, Machine, Pod, end_servers, icmpv6, ip, ipv6, mac_bytes, run_in, servers, udp6, visiting  # noqa: E402
+from netns import ADDRESS, GATEWAY, Machine, Pod, icmpv6, ip, ipv6, mac_bytes, run_in, servers, udp6, visiting  # noqa: E402
 from rpc import RpcError  # noqa: E402
 
 
@@ -19,7 +19,6 @@ class Masquerade(unittest.TestCase):
     def setUp(self):
         self.d = Daemon()
         self.addCleanup(self.d.cleanup)
-        self.addCleanup(end_servers, self.d)
 
     def attach(self, pod, **more):
         return self.d.rpc(timeout=60).call("net-bridge.attach", {"vm": "g", "nic": "default", "binding": "masquerade", "netns": pod.path, **more})
@@ -144,7 +143,6 @@ class Masquerade(unittest.TestCase):
         steps_file = self.d.dir / "steps"
         self.d = Daemon(plugins=["net-bridge"])
         self.addCleanup(self.d.cleanup)
-        self.addCleanup(end_servers, self.d)
 
         def run_to(verb, pod, kill=None):
             self.d.env = {"HVKIT_FAULT_LOG": str(steps_file), **({"HVKIT_FAULT_KILL": kill} if kill else {})}

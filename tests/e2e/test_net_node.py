@@ -3,7 +3,6 @@
 nothing of the machine is touched; all that was made in it is undone to the byte, whenever the daemon dies."""
 import collections
 import os
-import re
 import subprocess
 import sys
 import unittest
@@ -11,44 +10,22 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from guest import Guest  # noqa: E402
 from hvkitd import Daemon, until  # noqa: E402
-from netns import MAC, Listener, Machine, arp, end_servers, ether, ip, run_in, servers  # noqa: E402
+from netns import MAC, OUTSIDE, Listener, Machine, Node, arp, ether, ip, run_in, servers  # noqa: E402
 from rpc import RpcError  # noqa: E402
 
-OUTSIDE = "192.0.2.9"
 
-
-class Node(unittest.TestCase):
-    """up0 leads from the node to a namespace that has no route back: whoever comes there unmasqueraded gets no answer."""
-
+class WithoutPod(unittest.TestCase):
     def setUp(self):
-        self.name, self.far = f"hv-{os.getpid()}-node", f"hv-{os.getpid()}-world"
-        for ns in (self.name, self.far):
-            ip("netns", "add", ns)
-            self.addCleanup(subprocess.run, ["ip", "netns", "del", ns], capture_output=True)
-            ip("link", "set", "lo", "up", ns=ns)
-        ip("link", "add", "up0", "mtu", "1400", "type", "veth", "peer", "name", "far0", "mtu", "1400", "netns", self.far, ns=self.name)
-        ip("addr", "add", "192.0.2.1/24", "dev", "up0", ns=self.name)
-        ip("addr", "add", f"{OUTSIDE}/24", "dev", "far0", ns=self.far)
-        for ns, link in ((self.name, "up0"), (self.far, "far0")):
-            ip("link", "set", link, "up", ns=ns)
-        ip("route", "add", "default", "via", OUTSIDE, ns=self.name)
+        self.node = Node()
+        self.addCleanup(self.node.__exit__)
+        self.node.__enter__()
+        self.name, self.far, self.snapshot = self.node.name, self.node.far, self.node.snapshot
 
     def daemon(self, plugins=("net-bridge",), **config):
-        d = Daemon(plugins=list(plugins), inside=f"/run/netns/{self.name}")
+        d = Daemon(plugins=list(plugins), inside=self.node.path)
         d.manifest("net-bridge", {**d.read_manifest("net-bridge"), "config": config})
         self.addCleanup(d.cleanup)
-        self.addCleanup(self.leave_nothing, d)
         return d
-
-    def leave_nothing(self, d):
-        end_servers(d)
-        for path in (d.run / "net-bridge/netns").glob("*"):
-            subprocess.run(["umount", str(path)], capture_output=True)
-
-    def snapshot(self):
-        until("settled addresses", lambda: "tentative" not in ip("addr", ns=self.name), 20)
-        return "\n".join([re.sub(r"timer +[0-9.]+", "timer", ip("-d", "link", ns=self.name)), ip("addr", ns=self.name), ip("route", "show", "table", "all", ns=self.name),
-                          run_in(self.name, "nft", "list", "ruleset"), run_in(self.name, "cat", "/proc/sys/net/ipv4/ip_forward")])
 
     def refused(self, d, code, text, **args):
         with self.assertRaises(RpcError) as e:
@@ -71,10 +48,10 @@ class Node(unittest.TestCase):
         until("the lease", lambda: f"inet {address}/30" in g.sh("ip -4 addr show dev eth0"), 30)
         self.assertIn(f"default via {gateway} dev eth0", g.sh("ip route"))
         g.sh(f"ping -c 2 -W 5 {OUTSIDE}", timeout=30)
-        run_in(self.name, "busybox", "ping", "-c", "2", "-W", "5", address)
+        self.node.reaches(address)
         with self.subTest("it needs no daemon"):
             d.kill()
-            run_in(self.name, "busybox", "ping", "-c", "2", "-W", "5", address)
+            self.node.reaches(address)
             d.start()
             g.rpc = rpc = d.rpc(timeout=60)
             self.assertEqual({k: v for k, v in rpc.call("net-bridge.attach", {"vm": "g", "nic": "default"}).items() if k != "detail"}, got)

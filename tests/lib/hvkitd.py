@@ -161,10 +161,22 @@ class Daemon:
                 continue
         return pids
 
+    def networks(self):
+        """DHCP servers that net-bridge started, and namespaces that it made."""
+        pids = []
+        for p in pathlib.Path("/proc").iterdir():
+            try:
+                argv = (p / "cmdline").read_bytes().split(b"\0") if p.name.isdigit() else [b""]
+            except OSError:
+                continue
+            if b"dnsmasq" in argv[0] and any(os.fsencode(str(self.run)) in a for a in argv):
+                pids.append(int(p.name))
+        return pids, list(self.run.glob("*/netns/*"))
+
     def left_behind(self):
         """Files under the run directory but directories and hvkit-logd's own, and processes: what should be nothing after a delete and a stop."""
         files = [str(f) for f in self.run.rglob("*") if not f.is_dir() and not f.name.startswith("logd.sock")] if self.run.exists() else []
-        return files + [f"process {p}" for p in self.machines()]
+        return files + [f"process {p}" for p in self.machines() + self.networks()[0]]
 
     def cleanup(self):
         for c in self.clients:
@@ -173,10 +185,13 @@ class Daemon:
             if self.process is not None and self.process.poll() is None:
                 self.stop()
         finally:
-            for pid in self.machines():
+            servers, namespaces = self.networks()
+            for pid in self.machines() + servers:
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
+            for path in namespaces:
+                subprocess.run(["umount", str(path)], capture_output=True)
             if os.environ.get("HVKIT_KEEP") is None:
                 shutil.rmtree(self.dir, ignore_errors=True)

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import select
 import signal
 import socket
@@ -67,6 +68,41 @@ class Pod:
 
     def links(self):
         return {x["ifname"]: x for x in json.loads(ip("-j", "-d", "addr", ns=self.name))}
+
+
+OUTSIDE = "192.0.2.9"
+
+
+class Node:
+    """A namespace that plays the node: up0 leads to another that has no route back, so whoever comes there unmasqueraded gets no answer."""
+
+    def __init__(self):
+        self.name, self.far = f"hv-{os.getpid()}-node", f"hv-{os.getpid()}-world"
+        self.path = f"/run/netns/{self.name}"
+
+    def __enter__(self):
+        for ns in (self.name, self.far):
+            ip("netns", "add", ns)
+            ip("link", "set", "lo", "up", ns=ns)
+        ip("link", "add", "up0", "mtu", "1400", "type", "veth", "peer", "name", "far0", "mtu", "1400", "netns", self.far, ns=self.name)
+        ip("addr", "add", "192.0.2.1/24", "dev", "up0", ns=self.name)
+        ip("addr", "add", f"{OUTSIDE}/24", "dev", "far0", ns=self.far)
+        for ns, link in ((self.name, "up0"), (self.far, "far0")):
+            ip("link", "set", link, "up", ns=ns)
+        ip("route", "add", "default", "via", OUTSIDE, ns=self.name)
+        return self
+
+    def __exit__(self, *exc):
+        for ns in (self.name, self.far):
+            subprocess.run(["ip", "netns", "del", ns], capture_output=True)
+
+    def snapshot(self):
+        until("settled addresses", lambda: "tentative" not in ip("addr", ns=self.name), 20)
+        return "\n".join([re.sub(r"timer +[0-9.]+", "timer", ip("-d", "link", ns=self.name)), ip("addr", ns=self.name), ip("route", "show", "table", "all", ns=self.name),
+                          run_in(self.name, "nft", "list", "ruleset"), run_in(self.name, "cat", "/proc/sys/net/ipv4/ip_forward")])
+
+    def reaches(self, address):
+        run_in(self.name, "busybox", "ping", "-c", "2", "-W", "5", address)
 
 
 def servers(d):

@@ -854,6 +854,7 @@ cards_are_connected_before_a_start_and_after_a_run_no_longer (void **state)
   assert_non_null (strstr (w->machine,
                            "\"nics\":[{\"name\":\"default\",\"mac\":\"02:00:00:00:00:01\",\"tap\":\"tap0\",\"netns\":\"/run/pod\","
                            "\"mtu\":1450,\"queues\":1},{\"name\":\"lan\",\"model\":\"e1000\",\"mac\":\"02:00:00:00:00:02\""));
+  assert_non_null (strstr (w->machine, "\"tap\":\"tap1\",\"queues\":1}")); /* an e1000 is not told its MTU */
   see (w, "get_vmi", "status.interfaces.0.infoSource", "domain");
   see (w, "get_vmi", "status.interfaces.0.ipAddress", "10.0.2.2");
   see (w, "get_vmi", "status.interfaces.0.ipAddresses.1", "fd10:0:2::2");
