@@ -64,6 +64,10 @@ class ContainerVm(unittest.TestCase):
         self.assertIn("Pulled", self.hvkit("describe", "vmi", "ubuntu-amd"))
         with self.subTest("the status is the reference's"):
             self.assertEqual(self.checksum(), image["checksum"])
+        with self.subTest("it is on the pod's network"):
+            interface = self.json("get", "vmi", "ubuntu-amd")["items"][0]["status"]["interfaces"][0]
+            self.assertEqual((interface["name"], interface["queueCount"]), ("default", 1))
+            until("an answer from the guest", lambda: subprocess.run(["busybox", "ping", "-c", "1", "-W", "2", interface["ipAddress"]], capture_output=True).returncode == 0, 30)
         with self.subTest("the machine's disks are the pair"):
             disks = self.json("qmp", "block_info", "--vm", "default_ubuntu-amd")["items"]
             by_name = {i["disk"]: i for i in disks}
@@ -92,6 +96,7 @@ class ContainerVm(unittest.TestCase):
         self.hvkit("delete", "-f", "-", input=self.text, timeout=200)
         until("the end of the process", lambda: self.d.machines() == [], 150)
         self.assertEqual(self.image().get("used_by", []), [])
+        self.assertEqual(self.d.networks(), ([], []))
         self.hvkit("image", "remove", image["image"])
         self.assertEqual(os.listdir(self.d.state / "container-disk/images"), [])
         self.assertEqual([p for p in pathlib.Path(self.d.state).rglob("*.qcow2")], [])
