@@ -46,8 +46,8 @@ find_network (const struct nb *nb, const char *name)
 static int
 check_args (const struct nb *nb, const struct hv_net_attach_args *a, struct hv_err *err)
 {
-  if (strchr (a->vm, '/') != NULL)
-    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "vm: a name has no '/'");
+  if (strchr (a->vm, '/') != NULL || strcmp (a->vm, ".") == 0 || strcmp (a->vm, "..") == 0)
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "vm: a name has no '/', and is neither '.' nor '..'");
   if (HV_HAS (a, network) && find_network (nb, a->network) == NULL)
     return hv_err_set (err, HV_E_NOT_FOUND, "network: the configuration of net-bridge has no network '%s'", a->network);
   if (HV_HAS (a, network) && (HV_HAS (a, netns) || HV_HAS (a, interface_name)))
@@ -140,17 +140,6 @@ node_job (void *arg)
   return 0;
 }
 
-/* The first of an address/prefix. */
-static uint32_t
-split_ipv4 (const char *text, uint8_t *ret_prefix)
-{
-  char address[INET_ADDRSTRLEN];
-  struct in_addr a = { 0 };
-  (void) snprintf (address, sizeof address, "%.*s", (int) strcspn (text, "/"), text);
-  *ret_prefix = strchr (text, '/') != NULL ? (uint8_t) strtoul (strchr (text, '/') + 1, NULL, 10) : 32;
-  return inet_pton (AF_INET, address, &a) == 1 ? a.s_addr : 0;
-}
-
 /* What the guest will be told, decided once: renewals get the same answer whatever becomes of the node's configuration. */
 static int
 plan_dhcp (struct nb *nb, const struct hv_net_attach_args *a, struct nb_plan *p, struct hv_err *err)
@@ -165,9 +154,10 @@ plan_dhcp (struct nb *nb, const struct hv_net_attach_args *a, struct nb_plan *p,
                : hv_err_set (err, HV_E_FAILED_PRECONDITION,
                              "'%s' has no IPv4 address for the guest, so there is no lease to tell it anything with",
                              HV_HAS (&p->d, interface_name) ? p->d.interface_name : p->d.bridge);
-  uint8_t unused;
-  l.address = split_ipv4 (p->d.guest_address, &l.prefix);
-  l.gateway = HV_HAS (&p->d, guest_gateway) ? split_ipv4 (p->d.guest_gateway, &unused) : 0;
+  struct in_addr gateway = { 0 };
+  (void) nb_parse_ipv4 (p->d.guest_address, &l.address, &l.prefix);
+  if (HV_HAS (&p->d, guest_gateway) && inet_pton (AF_INET, p->d.guest_gateway, &gateway) == 1)
+    l.gateway = gateway.s_addr;
   l.address6 = HV_HAS (&p->d, guest_address6) ? p->d.guest_address6 : NULL;
   if (j == NULL)
     return nb_no_memory (err);

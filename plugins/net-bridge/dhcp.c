@@ -133,7 +133,21 @@ add_list (struct text *t, unsigned option, const struct hv_strs *list, int (*goo
   if (all == NULL)
     t->all = NULL;
   else
-    add (t, all[0] != '\0' ? "--dhcp-option-force=%u%s" : "--dhcp-option=%u%s", option, all);
+    add (t, "--dhcp-option%s=%u%s", all[0] != '\0' ? "-force" : "", option, all);
+}
+
+/* Byte by byte: dnsmasq would take a text that looks like an address or a number for one. */
+static void
+add_private (struct text *t, const char *option, const char *value)
+{
+  char hex[3 * 256] = "";
+  size_t n = strlen (value);
+  for (size_t i = 0; i < n; i++)
+    (void) snprintf (hex + 3 * i, 4, "%02x%s", (unsigned char) value[i], i + 1 < n ? ":" : "");
+  if (n == 1) /* without a colon it is decimal */
+    add (t, "--dhcp-option-force=%s,%u", option, (unsigned char) value[0]);
+  else
+    add (t, "--dhcp-option-force=%s%s%s", option, n > 0 ? "," : "", hex);
 }
 
 /* The guest is told where to ask, too: KubeVirt leaves that out, and a guest has no route then. */
@@ -200,7 +214,7 @@ nb_dhcp_args (struct hv_host *h, const struct hv_net_attach_args *a, const struc
   if (HV_HAS (a, tftp_server))
     add (&t, "--dhcp-option-force=66,%s", a->tftp_server);
   for (uint32_t i = 0; i < a->options.count; i++)
-    add (&t, "--dhcp-option-force=%s,\"%s\"", a->options.items[i].key, a->options.items[i].value);
+    add_private (&t, a->options.items[i].key, a->options.items[i].value);
   if (l->address6 != NULL)
     add_ipv6 (&t, l, a->nameservers.count > 0 ? &a->nameservers : nameservers);
   return t.all;

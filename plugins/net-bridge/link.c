@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the ways to attach have in common. */
 #include "net-bridge.h"
+#include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NB_STEP(h, name) hv_step ((h), "bridge." name)
@@ -12,6 +14,23 @@ nb_be32 (uint32_t v)
   uint8_t b[4] = { (uint8_t) (v >> 24), (uint8_t) (v >> 16), (uint8_t) (v >> 8), (uint8_t) v };
   memcpy (&v, b, 4);
   return v;
+}
+
+int
+nb_parse_ipv4 (const char *text, uint32_t *ret_address, uint8_t *ret_prefix)
+{
+  char address[INET_ADDRSTRLEN] = "", *end = NULL;
+  size_t n = strcspn (text, "/");
+  struct in_addr a;
+  unsigned long prefix = text[n] == '/' ? strtoul (text + n + 1, &end, 10) : 33;
+  if (n >= sizeof address || text[n] != '/' || text[n + 1] < '0' || text[n + 1] > '9' || *end != '\0' || prefix > 32)
+    return 0;
+  memcpy (address, text, n);
+  if (inet_pton (AF_INET, address, &a) != 1)
+    return 0;
+  *ret_address = a.s_addr;
+  *ret_prefix = (uint8_t) prefix;
+  return 1;
 }
 
 int

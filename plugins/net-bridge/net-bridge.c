@@ -41,6 +41,8 @@ start (struct hv_host *h, const void *config, void **ret_self, struct hv_err *er
   nb->unlocked = h->api->cond_new (h);
   int r = nb->unlocked != NULL ? nb_pod_check_pool (nb, err) : nb_no_memory (err);
   if (r == 0)
+    r = nb_network_check (nb->config, err);
+  if (r == 0)
     r = nb_netns_identify (nb, NULL, &nb->netns_dev, &nb->netns_ino, err);
   if (r == 0)
     r = nb_record_load (nb, err);

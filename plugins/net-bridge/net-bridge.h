@@ -146,10 +146,12 @@ int nb_masquerade_check_ports (const struct hv_strs *, struct hv_err *);
 
 int nb_network_plan (const struct hv_net_attach_args *, const struct nb_config_network *, struct nb_plan *ret, struct hv_err *);
 int nb_network_make (struct hv_host *, const struct nb_document *, const struct nb_config_network *, struct hv_err *);
+int nb_network_check (const struct nb_config *, struct hv_err *); /* the networks of a configuration */
 int nb_network_undo (struct hv_host *, const struct nb_document *, int drop_bridge, struct hv_err *);
 
 /* link.c: what they share. In the namespace, in an offload. */
 uint32_t nb_be32 (uint32_t);
+int nb_parse_ipv4 (const char *text, uint32_t *ret_address, uint8_t *ret_prefix); /* address/prefix; network byte order */
 int nb_check_free (struct nl_sock *, const char *name, struct hv_err *);
 /* The MAC of the call, or the card's own. INVALID_ARGUMENT: a group's. */
 int nb_plan_mac (const struct hv_net_attach_args *, const uint8_t own[NB_MAC], struct nb_plan *, struct hv_err *);

@@ -2,11 +2,27 @@
 /* A network of the node: the guest's tap is a port of a bridge in the daemon's namespace. Who gives out addresses there is not our
  * business. */
 #include "net-bridge.h"
-#include <arpa/inet.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define NB_STEP(h, name) hv_step ((h), "network." name)
+
+int
+nb_network_check (const struct nb_config *c, struct hv_err *err)
+{
+  uint32_t address;
+  uint8_t prefix;
+  for (uint32_t i = 0; i < c->networks.count; i++) {
+    const struct nb_config_network *n = &c->networks.items[i];
+    if (HV_HAS (n, address) && !n->create)
+      return hv_err_set (err, HV_E_INVALID_ARGUMENT, "network '%s': address goes only with 'create'", n->name);
+    if (HV_HAS (n, address) && !nb_parse_ipv4 (n->address, &address, &prefix))
+      return hv_err_set (err, HV_E_INVALID_ARGUMENT, "network '%s': address '%s' is not IPv4 address/prefix", n->name, n->address);
+    for (uint32_t k = 0; k < i; k++)
+      if (strcmp (c->networks.items[k].name, n->name) == 0)
+        return hv_err_set (err, HV_E_INVALID_ARGUMENT, "network '%s' is there twice", n->name);
+  }
+  return 0;
+}
 
 static int
 look (struct nl_sock *s, const struct hv_net_attach_args *a, const struct nb_config_network *c, struct nb_plan *p,
@@ -49,18 +65,15 @@ static int
 make_bridge (struct nl_sock *s, const struct nb_document *d, const struct nb_config_network *c, struct hv_err *err)
 {
   struct nb_link l;
-  struct in_addr address;
-  char text[NB_ADDRESS] = "";
-  const char *slash = HV_HAS (c, address) ? strchr (c->address, '/') : NULL;
+  uint32_t address = 0;
+  uint8_t prefix = 0;
   uint8_t mac[NB_MAC];
   nb_names_mac (mac, nb_names_hash ("bridge", c->bridge, ""));
   int r = nb_link_add (s, d->bridge, "bridge", mac, d->guest_mtu, 0, err);
   if (r == 0)
     r = nb_link_get (s, 0, d->bridge, &l, err);
-  if (r == 0 && slash != NULL)
-    (void) snprintf (text, sizeof text, "%.*s", (int) (slash - c->address), c->address);
-  if (r == 0 && slash != NULL && inet_pton (AF_INET, text, &address) == 1)
-    r = nb_address_add (s, l.index, address.s_addr, (uint8_t) strtoul (slash + 1, NULL, 10), err);
+  if (r == 0 && HV_HAS (c, address) && nb_parse_ipv4 (c->address, &address, &prefix))
+    r = nb_address_add (s, l.index, address, prefix, err);
   return r < 0 ? r : nb_link_change (s, l.index, &(struct nb_change){ .has_up = 1, .up = 1 }, err);
 }
 

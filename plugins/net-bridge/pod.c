@@ -25,16 +25,12 @@ address_of (const struct nb *nb, uint32_t subnet, uint32_t which)
 int
 nb_pod_check_pool (struct nb *nb, struct hv_err *err)
 {
-  char text[NB_ADDRESS];
-  struct in_addr a;
-  const char *pool = nb->config->pool, *slash = strchr (pool, '/');
-  char *end = NULL;
-  unsigned long prefix = slash != NULL ? strtoul (slash + 1, &end, 10) : 0;
-  (void) snprintf (text, sizeof text, "%.*s", slash != NULL ? (int) (slash - pool) : 0, pool);
-  if (inet_pton (AF_INET, text, &a) != 1 || end == NULL || *end != '\0' || prefix < 8 || prefix > 30)
-    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "pool: '%s' is not IPv4 addresses/prefix, from /8 to /30", pool);
-  nb->pool = a.s_addr & htonl (~(uint32_t) 0 << (32 - prefix));
-  nb->pool_prefix = (uint8_t) prefix;
+  uint32_t address = 0;
+  uint8_t prefix = 0;
+  if (!nb_parse_ipv4 (nb->config->pool, &address, &prefix) || prefix < 8 || prefix > 30)
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "pool: '%s' is not IPv4 addresses/prefix, from /8 to /30", nb->config->pool);
+  nb->pool = address & htonl (~(uint32_t) 0 << (32 - prefix));
+  nb->pool_prefix = prefix;
   return 0;
 }
 
@@ -223,6 +219,15 @@ make_nat (struct nb *nb, const struct nb_plan *p, struct hv_err *err)
   return r;
 }
 
+/* A guest whose frames are not guarded advertises no routes to the node. A kernel without IPv6 has no such setting. */
+static void
+without_ipv6 (const char *link)
+{
+  char name[64];
+  (void) snprintf (name, sizeof name, "ipv6/conf/%s/disable_ipv6", link);
+  (void) nb_sysctl_write (name, 1, NULL);
+}
+
 static int
 make_outside (struct nb *nb, const struct nb_plan *p, struct hv_err *err)
 {
@@ -233,6 +238,7 @@ make_outside (struct nb *nb, const struct nb_plan *p, struct hv_err *err)
     r = nb_link_get (s, 0, p->uplink, &l, err);
   if (r == 0)
     r = nb_address_add (s, l.index, address_of (nb, p->d.subnet, 1), 30, err);
+  without_ipv6 (p->uplink);
   if (r == 0)
     r = nb_link_change (s, l.index, &(struct nb_change){ .has_up = 1, .up = 1 }, err);
   NB_STEP (nb->host, "uplink");

@@ -5,6 +5,8 @@ import collections
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import unittest
@@ -12,7 +14,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from guest import Guest  # noqa: E402
 from hvkitd import Daemon, until  # noqa: E402
-from netns import ADDRESS, GATEWAY, MAC, Pod, end_servers, ip, servers  # noqa: E402
+from netns import ADDRESS, GATEWAY, MAC, Machine, Pod, dhcp_ask, end_servers, ip, servers  # noqa: E402
 from rpc import RpcError  # noqa: E402
 
 
@@ -137,6 +139,29 @@ class Bridge(unittest.TestCase):
                 self.call("detach", nic=order[1])
                 self.assertEqual(pod.snapshot(sort=True), before)
 
+    def test_what_dhcp_tells(self):
+        """Every option, as the guest's client gets it; and another's MAC gets nothing."""
+        self.d.start()
+        with Pod("a") as pod:
+            got = self.attach(pod, hostname="guest", domain="cluster.local", search=["ns.svc.cluster.local", "cluster.local"], nameservers=["10.96.0.10", "10.96.0.11"], ntp=["192.0.2.1"],
+                              bootfile="pxe/a.0", tftp_server="192.0.2.2", options={"240": "1.2.3.4", "241": "x", "254": "words:and/signs"})
+            with Machine(pod.path, got["tap"]) as machine:
+                offer = dhcp_ask(machine, MAC, {53: b"\x01"})
+                self.assertEqual((offer.address, offer.options[53]), (ADDRESS, b"\x02"))
+                ack = dhcp_ask(machine, MAC, {53: b"\x03", 50: socket.inet_aton(ADDRESS), 54: offer.options[54]})
+                want = {53: b"\x05", 1: b"\xff\xff\xff\xff", 3: socket.inet_aton(GATEWAY), 6: socket.inet_aton("10.96.0.10") + socket.inet_aton("10.96.0.11"), 12: b"guest",
+                        15: b"cluster.local", 26: struct.pack("!H", 1450), 42: socket.inet_aton("192.0.2.1"), 51: struct.pack("!I", 999 * 86400), 66: b"192.0.2.2", 67: b"pxe/a.0",
+                        119: b"\x02ns\x03svc\x07cluster\x05local\x00\xc0\x07",
+                        121: b"\x20" + socket.inet_aton(GATEWAY) + bytes(4) + b"\x00" + socket.inet_aton(GATEWAY), 240: b"1.2.3.4", 241: b"x", 254: b"words:and/signs"}
+                self.assertEqual({k: ack.options.get(k, b"").rstrip(b"\0") if k in (66, 67) else ack.options.get(k) for k in want}, want)
+                self.assertGreater(self.call("get", nic="default")["lease_ms"], 1.6e12)
+                self.call("detach")
+            self.attach(pod, guard=False)
+            with Machine(pod.path, got["tap"]) as machine:
+                self.assertIsNone(dhcp_ask(machine, "02:00:00:00:00:99", {53: b"\x01"}, timeout=2))
+                self.assertIsNotNone(dhcp_ask(machine, MAC, {53: b"\x01"}))
+            self.call("detach")
+
     def test_refused(self):
         self.d.start()
         with Pod("a") as pod:
@@ -144,6 +169,10 @@ class Bridge(unittest.TestCase):
             self.refused("INVALID_ARGUMENT", "longer than 11", pod, interface_name="abcdefghijkl")
             self.refused("INVALID_ARGUMENT", "a group's address", pod, mac="03:00:00:00:00:01")
             self.refused("FAILED_PRECONDITION", "not Ethernet", pod, interface_name="lo")
+            self.refused("OUT_OF_RANGE", "has 1450", pod, binding="masquerade", mtu=1451)
+            self.refused("INVALID_ARGUMENT", "mtu", pod, mtu=65536)
+            self.refused("INVALID_ARGUMENT", "vm", pod, vm="..")
+            self.refused("INVALID_ARGUMENT", "vm", pod, vm="a/b")
             ip("link", "add", "k6t-eth0", "type", "bridge", ns=pod.name)
             self.refused("ALREADY_EXISTS", "'k6t-eth0' already", pod)
             ip("link", "add", "br9", "type", "bridge", ns=pod.name)

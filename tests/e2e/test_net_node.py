@@ -99,6 +99,24 @@ class WithoutPod(unittest.TestCase):
                 self.assertIn("pool: '", d.log())
                 d.stop()
 
+    def test_bad_configurations(self):
+        """A plugin that cannot do what it was told says so, and does not start."""
+        for networks, says in (([{"name": "a", "bridge": "br0", "address": "10.0.0.1/24"}], "only with 'create'"), ([{"name": "a", "bridge": "br0", "create": True, "address": "10.0.0.1"}], "address"),
+                               ([{"name": "a", "bridge": "br0", "create": True, "address": "10.0.0.1/33"}], "address"), ([{"name": "a", "bridge": "br0"}, {"name": "a", "bridge": "br1"}], "twice")):
+            with self.subTest(says):
+                d = self.daemon(networks=networks)
+                d.start()
+                self.assertIn(says, d.log())
+                self.assertIn("network", d.log())
+                with self.assertRaises(RpcError):
+                    d.rpc().call("net-bridge.list", {})
+                d.stop()
+        d = self.daemon(dnsmasq="/nowhere/dnsmasq")
+        d.start()
+        before = self.snapshot()
+        self.refused(d, "NOT_FOUND", "/nowhere/dnsmasq")
+        self.assertEqual(self.snapshot(), before)
+
     def test_networks_of_the_node(self):
         ip("link", "add", "br0", "type", "bridge", ns=self.name)
         ip("link", "add", "lan0", "type", "veth", "peer", "name", "lan1", "netns", self.far, ns=self.name)

@@ -202,6 +202,34 @@ class Listener:
         return None
 
 
+# --- a DHCP client ---
+
+class Answer:
+    def __init__(self, frame):
+        bootp = frame[42:]
+        self.address, self.options, at = socket.inet_ntoa(bootp[16:20]), {}, 240
+        while at < len(bootp) and bootp[at] != 255:
+            if bootp[at] == 0:
+                at += 1
+                continue
+            self.options[bootp[at]] = self.options.get(bootp[at], b"") + bootp[at + 2:at + 2 + bootp[at + 1]]
+            at += 2 + bootp[at + 1]
+
+
+def dhcp_ask(machine, mac, options, timeout=20):
+    """What the server answers to a message with these options; None: nothing."""
+    wanted = bytes([1, 3, 6, 12, 15, 26, 42, 51, 66, 67, 119, 121, 240, 241, 254])
+    body = struct.pack("!BBBBIHH16s6s10x192xI", 1, 1, 6, 0, 0x1234, 0, 0x8000, bytes(16), mac_bytes(mac), 0x63825363)
+    body += b"".join(bytes([k, len(v)]) + v for k, v in {**options, 55: wanted, 57: struct.pack("!H", 1400)}.items()) + b"\xff"
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        machine.send(ipv4(mac, "0.0.0.0", "255.255.255.255", 17, udp(68, 67, body)))
+        frame = machine.receive(lambda f: f[12:14] == b"\x08\x00" and f[23] == 17 and f[34:38] == b"\x00\x43\x00\x44" and f[70:76] == mac_bytes(mac), 1)
+        if frame is not None:
+            return Answer(frame)
+    return None
+
+
 # --- frames ---
 
 def mac_bytes(mac):

@@ -79,8 +79,8 @@ everything_is_told (void **state)
   HV_SET (&a, ntp, ((struct hv_strs){ (const char **) (uintptr_t) servers, 1 }));
   HV_SET (&a, bootfile, "pxe/boot.0");
   HV_SET (&a, tftp_server, "tftp.local");
-  static const struct hv_pair options[] = { { "240", "a/private:word" } };
-  HV_SET (&a, options, ((struct hv_map){ options, 1 }));
+  static const struct hv_pair options[] = { { "240", "1.2" }, { "241", "x" } };
+  HV_SET (&a, options, ((struct hv_map){ options, 2 }));
   assert_int_equal (nb_dhcp_check (&a, NULL), 0);
   assert_true (nb_dhcp_is_asked (&a));
   const char *text = nb_dhcp_args (&host, &a, &l, &none);
@@ -93,7 +93,8 @@ everything_is_told (void **state)
                                        "\n--dhcp-option-force=42,10.0.0.2\n",
                                        "\n--dhcp-option-force=67,pxe/boot.0\n",
                                        "\n--dhcp-option-force=66,tftp.local\n",
-                                       "\n--dhcp-option-force=240,\"a/private:word\"\n" };
+                                       "\n--dhcp-option-force=240,31:2e:32\n",
+                                       "\n--dhcp-option-force=241,120\n" };
   for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
     if (strstr (text, lines[i]) == NULL)
       fail_msg ("no %s in %s", lines[i], text);
