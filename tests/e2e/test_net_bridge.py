@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """net-bridge: KubeVirt's bridge binding in a namespace. What it makes is the reference's, what it takes back is as it was to the byte, a
 real guest is reached through it, and a daemon that dies at any step leaves the one or the other."""
-import collections
 import json
 import os
 import signal
@@ -16,13 +15,13 @@ from guest import Guest  # noqa: E402
 from hvkitd import Daemon, until  # noqa: E402
 from netns import ADDRESS, GATEWAY, MAC, Machine, Pod, dhcp_ask, end_servers, ip, servers  # noqa: E402
 from rpc import RpcError  # noqa: E402
+from sweep import die_at_every_step  # noqa: E402
 
 
 class Bridge(unittest.TestCase):
     def setUp(self):
         self.d = Daemon(plugins=["net-bridge"], env={})
         self.addCleanup(self.d.cleanup)
-        self.steps = self.d.dir / "steps"
 
     def call(self, verb, **args):
         return self.d.rpc().call(f"net-bridge.{verb}", {**({} if verb == "list" else {"vm": "a"}), **args})
@@ -223,61 +222,9 @@ class Bridge(unittest.TestCase):
             self.call("detach")
             self.assertEqual(pod.snapshot(), before)
 
-    def run_to(self, verb, pod, kill=None):
-        """Starts a daemon that dies at a step, and calls it."""
-        self.d.env = {"HVKIT_FAULT_LOG": str(self.steps), **({"HVKIT_FAULT_KILL": kill} if kill else {})}
-        self.d.start()
-        try:
-            if verb == "attach":
-                self.attach(pod)
-                until("the DHCP server, or a death", lambda: servers(self.d) or self.d.process.poll() is not None, 20)
-            else:
-                self.call("detach")
-        except (EOFError, OSError):
-            pass
-        if kill:
-            until(f"the death at {kill}", lambda: self.d.process.poll() is not None, 20)
-        else:
-            self.d.kill()
-        steps = self.steps.read_text().split()
-        self.steps.unlink()
-        self.d.env = {}
-        return steps
-
     def test_killed_at_every_step(self):
         with Pod("a") as pod:
-            before = pod.snapshot()
-            made = self.run_to("attach", pod)
-            self.d.start()
-            attached = sorted(pod.links())
-            self.d.kill()
-            undone = self.run_to("detach", pod)
-            self.assertEqual(pod.snapshot(), before)
-            self.assertGreater(len(made), 15)
-            self.assertGreater(len(undone), 10)
-            for verb, steps in (("attach", made), ("detach", undone)):
-                seen = collections.Counter()
-                for step in steps:
-                    seen[step] += 1
-                    with self.subTest(verb, step=step, time=seen[step]):
-                        if verb == "detach":
-                            self.d.start()
-                            self.attach(pod)
-                            until("the DHCP server", lambda: servers(self.d), 20)
-                            self.d.kill()
-                        self.run_to(verb, pod, f"{step}:{seen[step]}")
-                        self.d.start()
-                        items = self.call("list")["items"]
-                        if items:  # it was done, though nobody was told
-                            self.assertEqual([i["state"] for i in items], ["attached"])
-                            self.assertEqual(sorted(pod.links()), attached)
-                            self.check_reference(pod)
-                            until("the DHCP server", lambda: len(servers(self.d)) == 1, 20)
-                            self.call("detach")
-                        self.assertEqual(pod.snapshot(), before)
-                        self.assertEqual(servers(self.d), {})
-                        self.d.kill()
-            print(f"{len(made)} steps of attach, {len(undone)} of detach, a death at each")
+            print(die_at_every_step(self, self.d, lambda: self.attach(pod), lambda: self.call("detach"), pod.snapshot, lambda: self.check_reference(pod)))
 
     def ping_from(self, pod):
         subprocess.run(["ip", "netns", "exec", pod.far, "busybox", "ping", "-c", "2", "-W", "5", ADDRESS], check=True, capture_output=True)

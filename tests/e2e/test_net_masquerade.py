@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """net-bridge: KubeVirt's masquerade binding. A real guest with a private address reaches the world with the pod's, and is reached through
 ports; what was made is undone to the byte, whenever the daemon dies."""
-import collections
 import os
 import socket
 import struct
@@ -11,13 +10,14 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from guest import Guest  # noqa: E402
 from hvkitd import Daemon, until  # noqa: E402
-from netns import ADDRESS, GATEWAY, Machine, Pod, icmpv6, ip, ipv6, mac_bytes, run_in, servers, udp6, visiting  # noqa: E402
+from netns import ADDRESS, GATEWAY, Machine, Pod, icmpv6, ip, ipv6, mac_bytes, run_in, udp6, visiting  # noqa: E402
 from rpc import RpcError  # noqa: E402
+from sweep import die_at_every_step  # noqa: E402
 
 
 class Masquerade(unittest.TestCase):
     def setUp(self):
-        self.d = Daemon()
+        self.d = Daemon(plugins=["net-bridge", "qmp", "disk-raw", "disk-qcow2"])
         self.addCleanup(self.d.cleanup)
 
     def attach(self, pod, **more):
@@ -140,54 +140,12 @@ class Masquerade(unittest.TestCase):
             self.assertEqual(pod.snapshot(), before)
 
     def test_killed_at_every_step(self):
-        steps_file = self.d.dir / "steps"
-        self.d = Daemon(plugins=["net-bridge"])
+        self.d = Daemon(plugins=["net-bridge"])  # nobody else's steps
         self.addCleanup(self.d.cleanup)
-
-        def run_to(verb, pod, kill=None):
-            self.d.env = {"HVKIT_FAULT_LOG": str(steps_file), **({"HVKIT_FAULT_KILL": kill} if kill else {})}
-            self.d.start()
-            try:
-                if verb == "attach":
-                    self.attach(pod)
-                    until("the DHCP server, or a death", lambda: servers(self.d) or self.d.process.poll() is not None, 20)
-                else:
-                    self.d.rpc(timeout=60).call("net-bridge.detach", {"vm": "g"})
-            except (EOFError, OSError):
-                pass
-            if kill:
-                until(f"the death at {kill}", lambda: self.d.process.poll() is not None, 20)
-            else:
-                self.d.kill()
-            self.d.env = {}
-            steps = steps_file.read_text().split()
-            steps_file.unlink()
-            return steps
         with Pod("m") as pod:
-            before = pod.snapshot()
-            made, undone = run_to("attach", pod), run_to("detach", pod)
-            self.assertEqual(pod.snapshot(), before)
-            self.assertGreater(len(made), 8)
-            for verb, steps in (("attach", made), ("detach", undone)):
-                seen = collections.Counter()
-                for step in steps:
-                    seen[step] += 1
-                    with self.subTest(verb, step=step, time=seen[step]):
-                        if verb == "detach":
-                            self.d.start()
-                            self.attach(pod)
-                            until("the DHCP server", lambda: servers(self.d), 20)
-                            self.d.kill()
-                        run_to(verb, pod, f"{step}:{seen[step]}")
-                        self.d.start()
-                        if self.d.rpc().call("net-bridge.list", {})["items"]:  # it was done, though nobody was told
-                            until("the DHCP server", lambda: len(servers(self.d)) == 1, 20)
-                            self.assertIn("hvkit-nat-k6t-eth0", run_in(pod.name, "nft", "list", "tables"))
-                            self.d.rpc().call("net-bridge.detach", {"vm": "g"})
-                        self.assertEqual(pod.snapshot(), before)
-                        self.assertEqual(servers(self.d), {})
-                        self.d.kill()
-            print(f"{len(made)} steps of attach, {len(undone)} of detach, a death at each")
+            def check():
+                self.assertIn("hvkit-nat-k6t-eth0", run_in(pod.name, "nft", "list", "tables"))
+            print(die_at_every_step(self, self.d, lambda: self.attach(pod), lambda: self.d.rpc(timeout=60).call("net-bridge.detach", {"vm": "g"}), pod.snapshot, check))
 
 
 if __name__ == "__main__":

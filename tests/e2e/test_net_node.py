@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """net-bridge without a pod: a namespace that is made for the VM, and networks of the node. The node is a namespace of its own, so that
 nothing of the machine is touched; all that was made in it is undone to the byte, whenever the daemon dies."""
-import collections
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from guest import Guest  # noqa: E402
 from hvkitd import Daemon, until  # noqa: E402
 from netns import MAC, OUTSIDE, Listener, Machine, Node, arp, ether, ip, run_in, servers  # noqa: E402
 from rpc import RpcError  # noqa: E402
+from sweep import die_at_every_step  # noqa: E402
 
 
 class WithoutPod(unittest.TestCase):
@@ -158,54 +158,11 @@ class WithoutPod(unittest.TestCase):
         rpc.call("net-bridge.detach", {"vm": "a"})
         self.assertEqual(self.snapshot(), before)
 
-    def run_to(self, d, verb, kill=None, **args):
-        steps_file = d.dir / "steps"
-        d.env = {"HVKIT_FAULT_LOG": str(steps_file), **({"HVKIT_FAULT_KILL": kill} if kill else {})}
-        d.start()
-        try:
-            d.rpc(timeout=60).call(f"net-bridge.{verb}", {"vm": "g", **args})
-            if verb == "attach" and "network" not in args:
-                until("the DHCP server, or a death", lambda: servers(d) or d.process.poll() is not None, 20)
-        except (EOFError, OSError):
-            pass
-        if kill:
-            until(f"the death at {kill}", lambda: d.process.poll() is not None, 20)
-        else:
-            d.kill()
-        d.env = {}
-        steps = steps_file.read_text().split()
-        steps_file.unlink()
-        return steps
-
-    def sweep(self, d, **args):
-        """A death at every step of attach and detach; afterwards all of it is there, or nothing."""
-        args = {"nic": "default", **args}
-        before = self.snapshot()
-        made = self.run_to(d, "attach", **args)
-        undone = self.run_to(d, "detach")
-        self.assertEqual(self.snapshot(), before)
-        for verb, steps in (("attach", made), ("detach", undone)):
-            seen = collections.Counter()
-            for step in steps:
-                seen[step] += 1
-                with self.subTest(verb, step=step, time=seen[step], **args):
-                    if verb == "detach":
-                        self.run_to(d, "attach", **args)
-                    self.run_to(d, verb, f"{step}:{seen[step]}", **(args if verb == "attach" else {}))
-                    d.start()
-                    if d.rpc().call("net-bridge.list", {})["items"]:  # it was done, though nobody was told
-                        if "network" not in args:
-                            until("the DHCP server", lambda: len(servers(d)) == 1, 20)
-                        d.rpc().call("net-bridge.detach", {"vm": "g"})
-                    self.assertEqual(self.snapshot(), before)
-                    self.assertEqual(servers(d), {})
-                    self.assertEqual(list((d.run / "net-bridge").glob("netns/*")), [])
-                    d.kill()
-        return f"{len(made)} + {len(undone)}"
-
     def test_killed_at_every_step(self):
         d = self.daemon(networks=[{"name": "own", "bridge": "br7", "create": True}])
-        print(f"steps at which it died: a namespace {self.sweep(d)}, a network {self.sweep(d, network='own')}")
+        for args in ({}, {"network": "own"}):
+            print(args, die_at_every_step(self, d, lambda: d.rpc(timeout=60).call("net-bridge.attach", {"vm": "g", "nic": "default", **args}), lambda: d.rpc(timeout=60).call("net-bridge.detach", {"vm": "g"}),
+                                          self.snapshot, serves=not args))
 
 
 if __name__ == "__main__":
