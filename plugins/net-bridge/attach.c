@@ -269,6 +269,12 @@ attach_new (struct nb *nb, const struct hv_net_attach_args *a, struct nb_plan *p
     r = nb_netns_identify (nb, a->netns, &dev, &ino, err);
     HV_SET (&plan->d, netns_dev, dev);
     HV_SET (&plan->d, netns_ino, ino);
+    if (r == 0 && dev == nb->netns_dev && ino == nb->netns_ino && !nb->config->own_netns)
+      r = hv_err_set (
+          err, HV_E_FAILED_PRECONDITION,
+          "netns: '%s' is the daemon's own, whose interfaces no VM takes over; name a network of the node with 'network', or, "
+          "where the daemon is in a pod, set own_netns in the configuration",
+          a->netns);
   } else if (plan->d.kind != NB_NETWORK)
     r = make_pod (nb, a, plan, err);
   if (r == 0)

@@ -89,6 +89,8 @@ HV_RECORD_STRUCT (nb_config_network, NB_CONFIG_NETWORK);
 #define NB_CONFIG(F, T) \
   F (T, RECS, nb_config_network, networks, 0, "networks of the node", .max = 64) \
   F (T, STR, _, pool, 0, "addresses for the namespaces that are made for VMs, four each", .def = "10.66.0.0/16", .max = 18) \
+  F (T, BOOL, _, own_netns, 0, "a VM may take over interfaces of the daemon's own namespace, where that is a pod's", \
+     .def = "false") \
   F (T, BOOL, _, guard, 0, "drop frames of guests with addresses of others", .def = "true") \
   F (T, STR, _, dnsmasq, HV_PATH, "DHCP server", .def = "/usr/sbin/dnsmasq", .max = 4096) \
   F (T, STR, _, nsenter, HV_PATH, "program that starts it in a namespace", .def = "/usr/bin/nsenter", .max = 4096) \

@@ -117,6 +117,22 @@ class WithoutPod(unittest.TestCase):
         self.refused(d, "NOT_FOUND", "/nowhere/dnsmasq")
         self.assertEqual(self.snapshot(), before)
 
+    def test_the_daemons_own_namespace(self):
+        """No VM takes the node's interfaces over, by whatever path; a daemon in a pod may be told that it is in one."""
+        d = self.daemon()
+        d.start()
+        before = self.snapshot()
+        for path in (self.node.path, f"/proc/{d.pid}/ns/net"):
+            self.refused(d, "FAILED_PRECONDITION", "the daemon's own", netns=path, interface_name="up0")
+        self.assertEqual(self.snapshot(), before)
+        d.stop()
+        d = self.daemon(own_netns=True)
+        d.start()
+        got = d.rpc().call("net-bridge.attach", {"vm": "x", "nic": "default", "netns": self.node.path, "interface_name": "up0"})
+        self.assertEqual((got["addresses"], got["gateway"]), (["192.0.2.1/24"], OUTSIDE))
+        d.rpc().call("net-bridge.detach", {"vm": "x"})
+        self.assertEqual(self.snapshot(), before)
+
     def test_networks_of_the_node(self):
         ip("link", "add", "br0", "type", "bridge", ns=self.name)
         ip("link", "add", "lan0", "type", "veth", "peer", "name", "lan1", "netns", self.far, ns=self.name)
