@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "data.h"
+#include <ctype.h>
+#include <hvkit/base64.h>
 #include <jansson.h>
-#include <openssl/evp.h>
 #include <string.h>
 
 #define BYTES_MAX (1u << 20) /* of all values, Kubernetes' limit */
@@ -14,62 +15,32 @@ no_memory (struct hv_err *err)
 
 /* --- base64 --- */
 
-static int
-is_digit (char c)
-{
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
-}
-
-/* The digits alone, into `out` unless that is NULL; *ret_padding counts the '=' at the end. 0: it is no base64. */
-static int
-squeeze (const char *text, char *out, size_t *ret_size, size_t *ret_padding)
-{
-  size_t n = 0, padding = 0;
-  for (; *text != '\0'; text++) {
-    if (*text == '\n' || *text == '\r')
-      continue;
-    padding += *text == '=';
-    if (*text != '=' && (padding > 0 || !is_digit (*text)))
-      return 0;
-    if (out != NULL)
-      out[n] = *text;
-    n++;
-  }
-  *ret_size = n;
-  *ret_padding = padding;
-  return padding <= 2 && n % 4 == 0;
-}
-
 int
 vmi_base64_is_valid (const char *text)
 {
-  size_t n, padding;
-  return squeeze (text, NULL, &n, &padding);
+  uint64_t n;
+  return hv_base64_decode (text, NULL, &n);
 }
 
 int
 vmi_base64_decode (struct hv_host *h, const char *text, struct hv_bin *ret, struct hv_err *err)
 {
-  size_t most = strlen (text) + 1, n = 0, padding = 0;
-  char *digits = hv_alloc (h, most);
-  uint8_t *bytes = hv_alloc (h, most);
-  if (digits == NULL || bytes == NULL)
+  uint64_t n = 0;
+  uint8_t *bytes = hv_alloc (h, strlen (text) / 4 * 3 + 1);
+  if (bytes == NULL)
     return no_memory (err);
-  if (!squeeze (text, digits, &n, &padding))
+  if (!hv_base64_decode (text, bytes, &n))
     return hv_err_set (err, HV_E_INVALID_ARGUMENT, "it is not base64");
-  int size = n > 0 ? EVP_DecodeBlock (bytes, (const unsigned char *) digits, (int) n) : 0;
-  if (size < (int) padding)
-    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "it is not base64");
-  *ret = (struct hv_bin){ bytes, (uint64_t) size - padding };
+  *ret = (struct hv_bin){ bytes, n };
   return 0;
 }
 
 char *
 vmi_base64_encode (struct hv_host *h, struct hv_bin bytes)
 {
-  char *text = bytes.size < BYTES_MAX * 2 ? hv_alloc (h, (bytes.size + 2) / 3 * 4 + 1) : NULL;
+  char *text = bytes.size < BYTES_MAX * 2 ? hv_alloc (h, HV_BASE64_ENCODED (bytes.size)) : NULL;
   if (text != NULL)
-    (void) EVP_EncodeBlock ((unsigned char *) text, bytes.data, (int) bytes.size);
+    hv_base64_encode (bytes.data, bytes.size, text);
   return text;
 }
 
@@ -92,7 +63,7 @@ check_key (const char *map, const char *key, struct hv_err *err)
   size_t n = strlen (key);
   int good = n >= 1 && n <= 253 && strcmp (key, ".") != 0 && strncmp (key, "..", 2) != 0;
   for (size_t i = 0; good && i < n; i++)
-    good = (is_digit (key[i]) && key[i] != '+' && key[i] != '/') || strchr ("-_.", key[i]) != NULL;
+    good = isalnum ((unsigned char) key[i]) || strchr ("-_.", key[i]) != NULL;
   return good ? 0 : fail (err, map, key, "a key is letters, digits, '-', '_' and '.', and does not begin with '..'");
 }
 
