@@ -1,133 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* guest-agent: agent/1 over the agent_command of whatever backend runs the VM. The backend owns the channel, framing and
  * resynchronisation; here are the questions, and what is believed of the answers (reply.h). */
-#include "guest-agent.h"
-#include "answers.h"
-#include "reply.h"
-#include <hvkit/iface/agent.h>
-#include <hvkit/iface/hypervisor.h>
+#include "ask.h"
 #include <string.h>
 #include <time.h>
-
-#define ANSWER_MS 5000u /* a guest that has not answered a question by then does not */
-
-struct guest_agent {
-  struct hv_host *host;
-  struct hv_cond *free_again; /* a VM in `asked` was answered */
-  struct asked *asked;
-  struct hv_answers *answers;
-};
-
-/* A guest answers one question at a time, and a backend refuses the second; so they wait for each other here. */
-struct asked {
-  struct asked *next;
-  const char *vm;
-};
-
-/* --- which backend --- */
-
-#define INSTANCE_NAME(F, T) F (T, STR, _, name, HV_REQUIRED, "instance")
-HV_RECORD_STRUCT (instance_name, INSTANCE_NAME);
-HV_RECORD_TABLE (instance_name, INSTANCE_NAME, "what is read of an instance");
-
-#define FIND_ARGS(F, T) F (T, STR, _, iface, HV_REQUIRED, "only providers of this interface")
-HV_RECORD_STRUCT (find_args, FIND_ARGS);
-HV_RECORD_TABLE (find_args, FIND_ARGS, "what bus.describe is asked");
-
-#define FOUND(F, T) F (T, RECS, instance_name, instances, HV_REQUIRED, "providers")
-HV_RECORD_STRUCT (found, FOUND);
-HV_RECORD_TABLE (found, FOUND, "what is read of bus.describe");
-
-static int
-find_backend (struct guest_agent *self, const char **ret, struct hv_err *err)
-{
-  const struct find_args args = { .iface = "hypervisor", .has.iface = 1 };
-  struct found found = { 0 };
-  int rc = hv_call_method (self->host, "bus.describe", find_args, &args, found, &found, err);
-  if (rc != 0)
-    return hv_err_wrap (err, rc, "look for hypervisors");
-  if (found.instances.count == 0)
-    return hv_err_set (err, HV_E_UNIMPLEMENTED, "there is no hypervisor: no running instance provides hypervisor/1");
-  if (found.instances.count > 1)
-    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "backend: required here, since there are several: '%s', '%s' …",
-                       found.instances.items[0].name, found.instances.items[1].name);
-  *ret = found.instances.items[0].name;
-  return 0;
-}
-
-/* --- asking --- */
-
-static int
-is_asked (const struct guest_agent *self, const char *vm)
-{
-  for (const struct asked *a = self->asked; a != NULL; a = a->next)
-    if (strcmp (a->vm, vm) == 0)
-      return 1;
-  return 0;
-}
-
-static int
-begin (struct guest_agent *self, struct hv_call *call, struct asked *mine, struct hv_err *err)
-{
-  while (is_asked (self, mine->vm)) {
-    uint64_t left = self->host->api->deadline_left_ms (call);
-    int rc = self->host->api->cond_wait (self->host, self->free_again, left, err);
-    if (rc != 0)
-      return hv_err_wrap (err, rc, "wait for the guest to answer an earlier question");
-  }
-  mine->next = self->asked;
-  self->asked = mine;
-  return 0;
-}
-
-static void
-finish (struct guest_agent *self, struct asked *mine)
-{
-  struct asked **at = &self->asked;
-  while (*at != mine)
-    at = &(*at)->next;
-  *at = mine->next;
-  self->host->api->cond_wake (self->host, self->free_again);
-}
-
-struct question {
-  const char *vm, *backend; /* backend: NULL if the caller named none */
-  const char *command;      /* JSON */
-  uint64_t answer_ms;
-};
-
-static int
-send (struct guest_agent *self, struct hv_call *call, const struct question *q, struct hv_agent_command_result *ret,
-      struct hv_err *err)
-{
-  const char *backend = q->backend;
-  int rc = backend != NULL ? 0 : find_backend (self, &backend, err);
-  if (rc != 0)
-    return rc;
-  uint64_t left = self->host->api->deadline_left_ms (call), wait = q->answer_ms < left ? q->answer_ms : left;
-  struct hv_agent_command_args args = { .vm = q->vm, .command = q->command, .has = { .vm = 1, .command = 1 } };
-  HV_SET (&args, timeout_ms, wait < 1 ? 1 : wait > 600000 ? 600000 : (uint32_t) wait);
-  const char *method = hv_printf (self->host, "%s.agent_command", backend);
-  if (method == NULL)
-    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
-  return hv_call_method (self->host, method, hv_agent_command_args, &args, hv_agent_command_result, ret, err);
-}
-
-/* Asks; *ret_reply is the agent's answer as it came, in the memory of the call. */
-static int
-ask (struct guest_agent *self, struct hv_call *call, const struct question *q, const char **ret_reply, struct hv_err *err)
-{
-  struct asked mine = { .vm = q->vm };
-  struct hv_agent_command_result result = { 0 };
-  int rc = begin (self, call, &mine, err);
-  if (rc != 0)
-    return rc;
-  rc = send (self, call, q, &result, err);
-  finish (self, &mine);
-  if (rc == 0)
-    *ret_reply = result.reply;
-  return rc;
-}
 
 static void *
 call_alloc (void *arg, uint64_t size)
@@ -171,7 +47,7 @@ read_guest (struct guest_agent *self, struct hv_call *call, const struct hv_agen
   if (live) {
     const struct question q = { args->vm, HV_HAS (args, backend) ? args->backend : NULL, r->command, ANSWER_MS };
     r->age_ms = 0;
-    rc = ask (self, call, &q, &reply, err);
+    rc = ga_ask (self, call, &q, &reply, err);
   }
   if (rc == 0)
     rc = decode_reply (self, r, reply, ret, err);
@@ -205,7 +81,7 @@ handle_ping (void *arg, struct hv_call *call, const void *args, void *result, st
   const char *reply = NULL;
   json_t *value = NULL;
   uint64_t before = now_us ();
-  int rc = ask (self, call, &q, &reply, err);
+  int rc = ga_ask (self, call, &q, &reply, err);
   HV_SET (ping, rtt_us, now_us () - before);
   if (rc == 0)
     rc = hv_reply_parse (reply, strlen (reply), &value, err);
@@ -277,7 +153,7 @@ handle_command (void *arg, struct hv_call *call, const void *args, void *result,
   int rc = rewrite_command (self->host, a->command, &q.command, err);
   if (rc != 0)
     return rc;
-  rc = ask (self, call, &q, &reply, err);
+  rc = ga_ask (self, call, &q, &reply, err);
   if (rc == 0)
     rc = hv_reply_parse (reply, strlen (reply), &value, err);
   if (rc != 0)
@@ -299,6 +175,7 @@ stop (void *arg)
     return;
   if (self->free_again != NULL)
     self->host->api->cond_free (self->host, self->free_again);
+  ga_freeze_clear (self);
   hv_answers_free (self->answers);
   free (self);
 }
@@ -318,7 +195,7 @@ start (struct hv_host *host, const void *config, void **ret_self, struct hv_err 
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   }
   *ret_self = self;
-  return 0;
+  return ga_freeze_load (self, err);
 }
 
 const struct hv_plugin hv_guest_agent_plugin = {
@@ -336,7 +213,18 @@ const struct hv_plugin hv_guest_agent_plugin = {
                                                 HV_IMPLEMENT (hv_agent_verb_users, handle_users),
                                                 HV_IMPLEMENT (hv_agent_verb_filesystems, handle_filesystems),
                                                 HV_IMPLEMENT (hv_agent_verb_interfaces, handle_interfaces),
-                                                HV_IMPLEMENT (hv_agent_verb_command, handle_command), NULL },
+                                                HV_IMPLEMENT (hv_agent_verb_freeze, ga_freeze),
+                                                HV_IMPLEMENT (hv_agent_verb_thaw, ga_thaw),
+                                                HV_IMPLEMENT (hv_agent_verb_freeze_status, ga_freeze_status),
+                                                HV_IMPLEMENT (hv_agent_verb_exec, ga_exec),
+                                                HV_IMPLEMENT (hv_agent_verb_set_time, ga_set_time),
+                                                HV_IMPLEMENT (hv_agent_verb_set_password, ga_set_password),
+                                                HV_IMPLEMENT (hv_agent_verb_ssh_keys_get, ga_ssh_keys_get),
+                                                HV_IMPLEMENT (hv_agent_verb_ssh_keys_add, ga_ssh_keys_add),
+                                                HV_IMPLEMENT (hv_agent_verb_ssh_keys_remove, ga_ssh_keys_remove),
+                                                HV_IMPLEMENT (hv_agent_verb_shutdown, ga_shutdown),
+                                                HV_IMPLEMENT (hv_agent_verb_command, handle_command),
+                                                NULL },
   .start = start,
   .stop = stop,
 };

@@ -133,7 +133,7 @@ class Refused(unittest.TestCase):
         "a field nobody knows": (lambda t: t.replace("        machine:\n", "        machinee:\n"), "machinee", "machine"),
         "a volume that is not there": (lambda t: t.replace("        ephemeral:\n          persistentVolumeClaim:\n            claimName: ubuntu-amd-sys-disk\n",
                                                            "        configMap:\n          name: x\n"), "configMap", "volumes[0]"),
-        "the pod network": (lambda t: t.replace("          autoattachPodInterface: false\n", ""), "autoattachPodInterface", "network"),
+        "a card of no network": (lambda t: t.replace("          autoattachPodInterface: false\n", "          interfaces: [{name: lan, bridge: {}}]\n"), "interfaces[0].name", "network"),
         "another architecture": (lambda t: t.replace("kubernetes.io/arch: amd64", "kubernetes.io/arch: s390x"), "kubernetes.io/arch", "s390x"),
         "not YAML": (lambda t: "a: [1, 2\nb: 3\n", "line", ""),
         "an alias": (lambda t: "a: &x 1\nb: *x\n", "anchor", ""),

@@ -306,6 +306,126 @@ test_answers_that_are_not_old (void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown (fn, setup, teardown)
 
+/* --- what changes the guest --- */
+
+static void
+say (struct world *w, const char *a, const char *b, const char *c)
+{
+  const char *const all[] = { a, b, c, NULL };
+  memcpy (w->replies, all, sizeof all);
+}
+
+#define PID "{\"return\":{\"pid\":7}}"
+
+static void
+test_exec (void **state)
+{
+  struct world *w = *state;
+  static const char args[]
+      = "{\"vm\":\"a\",\"backend\":\"hv\",\"path\":\"/bin/x\",\"args\":[\"1\",\"b c\"],\"max_output_bytes\":2}";
+  say (w, PID, "{\"return\":{\"exited\":false}}",
+       "{\"return\":{\"exited\":true,\"exitcode\":3,\"out-data\":\"aGkh\",\"err-data\":\"\",\"err-truncated\":true}}");
+  json_t *got = call (w, "exec", args, 0, "exit_code");
+  assert_int_equal (json_integer_value (json_object_get (got, "exit_code")), 3);
+  assert_null (json_object_get (got, "signal"));
+  assert_true (json_is_true (json_object_get (got, "output_truncated")));
+  assert_true (json_is_true (json_object_get (got, "error_truncated")));
+  json_decref (got);
+  assert_string_equal (w->commands[0], "{\"execute\":\"guest-exec\",\"arguments\":{\"path\":\"/bin/x\",\"arg\":[\"1\",\"b c\"],"
+                                       "\"capture-output\":true}}");
+  assert_string_equal (w->commands[1], "{\"execute\":\"guest-exec-status\",\"arguments\":{\"pid\":7}}");
+  say (w, "{\"return\":{\"pid\":\"7\"}}", NULL, NULL);
+  json_decref (call (w, "exec", args, HV_E_UNAVAILABLE, "number of a process"));
+  say (w, "{\"return\":{}}", NULL, NULL);
+  json_decref (call (w, "exec", args, HV_E_UNAVAILABLE, "number of a process"));
+  static const char *const bad[] = { "\"exitcode\":\"3\"",  "\"signal\":-1",        "\"signal\":1.5", "\"out-data\":5",
+                                     "\"out-data\":\"a-\"", "\"err-data\":\"abc\"", "\"err-data\":[]" };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    char reply[128];
+    (void) snprintf (reply, sizeof reply, "{\"return\":{\"exited\":true,%s}}", bad[i]);
+    say (w, PID, reply, NULL);
+    json_decref (call (w, "exec", args, HV_E_UNAVAILABLE, "makes no sense"));
+  }
+}
+
+static void
+test_passwords_and_keys (void **state)
+{
+  struct world *w = *state;
+  say (w, "{\"return\":{}}", NULL, NULL);
+  json_decref (call (w, "set_password", "{\"vm\":\"a\",\"backend\":\"hv\",\"user\":\"root\",\"password\":\"pass\"}", 0, "{}"));
+  assert_string_equal (w->commands[0], "{\"execute\":\"guest-set-user-password\",\"arguments\":{\"username\":\"root\",\"password\":"
+                                       "\"cGFzcw==\",\"crypted\":false}}");
+  json_decref (call (w, "ssh_keys_add",
+                     "{\"vm\":\"a\",\"backend\":\"hv\",\"user\":\"u\",\"keys\":[\"ssh-ed25519 A\"],\"replace\":true}", 0, "{}"));
+  assert_string_equal (w->commands[0], "{\"execute\":\"guest-ssh-add-authorized-keys\",\"arguments\":{\"username\":\"u\",\"keys\":["
+                                       "\"ssh-ed25519 A\"],\"reset\":true}}");
+  json_decref (call (w, "ssh_keys_add", "{\"vm\":\"a\",\"backend\":\"hv\",\"user\":\"u\",\"keys\":[\"a\\nb\"]}",
+                     HV_E_INVALID_ARGUMENT, "keys[0]"));
+  json_decref (call (w, "ssh_keys_remove", "{\"vm\":\"a\",\"backend\":\"hv\",\"user\":\"u\",\"keys\":[\"\"]}",
+                     HV_E_INVALID_ARGUMENT, "keys[0]"));
+  static const char ref[] = "{\"vm\":\"a\",\"backend\":\"hv\",\"user\":\"u\"}";
+  say (w, "{\"return\":{\"keys\":[\"one\",\"two\\u001b[2J\"]}}", NULL, NULL);
+  json_t *got = call (w, "ssh_keys_get", ref, 0, "one");
+  assert_int_equal (json_array_size (json_object_get (got, "keys")), 2);
+  assert_null (strchr (json_string_value (json_array_get (json_object_get (got, "keys"), 1)), 0x1b));
+  json_decref (got);
+  static const char *const bad[] = { "{\"return\":{\"keys\":[5]}}", "{\"return\":{\"keys\":{}}}", "{\"return\":{\"keys\":\"x\"}}" };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    say (w, bad[i], NULL, NULL);
+    json_decref (call (w, "ssh_keys_get", ref, HV_E_UNAVAILABLE, "makes no sense"));
+  }
+}
+
+static void
+test_freezing (void **state)
+{
+  struct world *w = *state;
+  hv_fake_answer_json (w->fake, "hv.get", 0, "{\"vm\":\"a\",\"state\":\"running\"}");
+  say (w, "{\"return\":\"thawed\"}", "{\"return\":4}", NULL);
+  json_decref (call (w, "freeze", "{\"vm\":\"a\",\"backend\":\"hv\",\"mountpoints\":[\"/\",\"/home\"]}", 0, "\"filesystems\":4"));
+  assert_string_equal (w->commands[0], "{\"execute\":\"guest-fsfreeze-status\"}");
+  assert_string_equal (w->commands[1],
+                       "{\"execute\":\"guest-fsfreeze-freeze-list\",\"arguments\":{\"mountpoints\":[\"/\",\"/home\"]}}");
+  say (w, "{\"return\":\"frozen\"}", NULL, NULL);
+  json_decref (call (w, "freeze", VM, 0, "\"filesystems\":0"));
+  assert_int_equal (w->asked, 1);
+  json_decref (call (w, "freeze_status", VM, 0, "\"frozen\""));
+  say (w, "{\"return\":4}", NULL, NULL);
+  json_decref (call (w, "thaw", VM, 0, "\"filesystems\":4"));
+  static const char *const bad[] = { "{\"return\":5}", "{\"return\":\"melting\"}", "{\"return\":{}}" };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    say (w, bad[i], NULL, NULL);
+    json_decref (call (w, "freeze", VM, HV_E_UNAVAILABLE, "makes no sense"));
+  }
+  say (w, "{\"return\":-1}", NULL, NULL);
+  json_decref (call (w, "thaw", VM, HV_E_UNAVAILABLE, "makes no sense"));
+  hv_fake_answer_json (w->fake, "hv.get", 0, "{\"vm\":\"a\",\"state\":\"migrating\"}");
+  json_decref (call (w, "freeze", VM, HV_E_FAILED_PRECONDITION, "migrating"));
+  assert_int_equal (w->asked, 0);
+}
+
+static int
+was_asked_twice (void *arg)
+{
+  return ((struct world *) arg)->asked >= 2;
+}
+
+/* A guest that was not thawed when the daemon ended is thawed by the next. */
+static void
+test_thawed_after_a_restart (void **state)
+{
+  struct world *w = *state;
+  hv_fake_answer_json (w->fake, "hv.get", 0, "{\"vm\":\"a\",\"state\":\"running\"}");
+  say (w, "{\"return\":\"thawed\"}", "{\"return\":1}", NULL);
+  json_decref (call (w, "freeze", "{\"vm\":\"a\",\"backend\":\"hv\",\"timeout_ms\":100}", 0, "\"filesystems\":1"));
+  w->asked = 0;
+  say (w, "{\"error\":{\"class\":\"GenericError\",\"desc\":\"busy\"}}", "{\"return\":1}", NULL); /* and not at once */
+  hv_fake_restart (w->fake);
+  assert_true (hv_fake_run_until (w->fake, was_asked_twice, w, 20000));
+  assert_string_equal (w->commands[1], "{\"execute\":\"guest-fsfreeze-thaw\"}");
+}
+
 int
 main (void)
 {
@@ -322,6 +442,10 @@ main (void)
     TEST (test_raw_command),
     TEST (test_backend_is_found),
     TEST (test_answers_that_are_not_old),
+    TEST (test_exec),
+    TEST (test_passwords_and_keys),
+    TEST (test_freezing),
+    TEST (test_thawed_after_a_restart),
   };
   return cmocka_run_group_tests_name ("guest-agent", tests, NULL, NULL);
 }

@@ -25,8 +25,12 @@ try_object (struct vmi_object *o)
     return;
   if (vmi_spec_defaults (h, s, &node, o->name, NULL) < 0
       || vmi_spec_volumes (h, "/state", o->namespace_, o->name, s, &o->vm.metadata.annotations, &plans, NULL) < 0
-      || vmi_spec_references (h, s, &refs, &n, NULL) < 0 || vmi_spec_machine (h, "domain", s, plans, &boot, &m, NULL) < 0
-      || h->api->encode (h, &hv_machine_record, &m, &b, NULL) < 0)
+      || vmi_spec_references (h, s, &refs, &n, NULL) < 0)
+    abort ();
+  for (uint32_t i = 0; i < s->volumes.count; i++)
+    if (plans[i].source == VMI_SOURCE_CONTAINER)
+      plans[i].path = "/image"; /* as a pull tells */
+  if (vmi_spec_machine (h, "domain", s, plans, &boot, &m, NULL) < 0 || h->api->encode (h, &hv_machine_record, &m, &b, NULL) < 0)
     abort (); /* what was accepted has to work */
   memset (&m, 0, sizeof m);
   if (h->api->decode (h, &hv_machine_record, b, 0, &m, NULL) < 0)
