@@ -104,13 +104,16 @@ send (struct guest_agent *self, struct hv_call *call, const struct question *q, 
 int
 ga_ask (struct guest_agent *self, struct hv_call *call, const struct question *q, const char **ret_reply, struct hv_err *err)
 {
-  struct asked mine = { .vm = q->vm };
+  struct asked *mine = hv_alloc (self->host, sizeof *mine);
   struct hv_agent_command_result result = { 0 };
-  int rc = begin (self, call, &mine, err);
+  if (mine == NULL)
+    return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
+  mine->vm = q->vm;
+  int rc = begin (self, call, mine, err);
   if (rc != 0)
     return rc;
   rc = send (self, call, q, &result, err);
-  finish (self, &mine);
+  finish (self, mine);
   if (rc == 0)
     *ret_reply = result.reply;
   return rc;

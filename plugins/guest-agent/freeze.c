@@ -3,7 +3,9 @@
  * frozen: a daemon that dies meanwhile thaws it when it comes back. */
 #include "ask.h"
 #include "json.h"
+#include <ctype.h>
 #include <hvkit/iface/hypervisor.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -83,12 +85,24 @@ ga_freeze_clear (struct guest_agent *self)
     drop (self, self->frozen);
 }
 
-/* "<vm>": nobody else keeps documents here. */
+/* The VM's name; what a key cannot have is ".xx" in it. Nobody else keeps documents here. */
+static const char *
+key_of (struct guest_agent *self, const char *vm)
+{
+  char *key = hv_alloc (self->host, 3 * strlen (vm) + 1), *at = key;
+  for (; key != NULL && *vm != '\0'; vm++)
+    if (isalnum ((unsigned char) *vm) || *vm == '-' || *vm == '_')
+      *at++ = *vm;
+    else
+      at += snprintf (at, 4, ".%02x", (unsigned char) *vm);
+  return key != NULL ? key : "";
+}
+
 static int
 forget (struct guest_agent *self, const char *vm, struct hv_err *err)
 {
   struct frozen *f = find (self, vm);
-  int rc = self->host->api->store_delete (self->host, vm, err);
+  int rc = self->host->api->store_delete (self->host, key_of (self, vm), err);
   f = rc == 0 ? find (self, vm) : f; /* it may have gone meanwhile */
   if (rc == 0 && f != NULL)
     drop (self, f);
@@ -239,7 +253,7 @@ remember (struct guest_agent *self, const char *vm, const char *backend, uint32_
   HV_SET (&d, vm, vm);
   HV_SET (&d, backend, backend);
   HV_SET (&d, thaw_ms, wall_ms () + timeout_ms);
-  int rc = self->host->api->store_put (self->host, vm, &frozen_document_record, &d, err);
+  int rc = self->host->api->store_put (self->host, key_of (self, vm), &frozen_document_record, &d, err);
   hv_step (self->host, "freeze.recorded");
   return rc < 0 ? rc : arm (self, vm, backend, timeout_ms, err);
 }

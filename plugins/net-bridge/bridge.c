@@ -176,11 +176,12 @@ make_port (struct hv_host *h, struct nl_sock *s, const struct nb_document *d, co
   return r;
 }
 
-/* The kind that is meant for this, or where the kernel has no such, one that keeps the same things while it is down. */
+/* The kind that is meant for this, or where the kernel has no such, one that keeps the same things while it is down. ifb comes
+ * last: with its module the kernel makes two links of its own. */
 static int
 make_stand_in (struct hv_host *h, struct nl_sock *s, const struct nb_document *d, struct hv_err *err)
 {
-  static const char *const kinds[] = { "dummy", "ifb", "bridge" };
+  static const char *const kinds[] = { "dummy", "bridge", "ifb" };
   struct nb_link l;
   int r = HV_E_UNIMPLEMENTED;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds && r == HV_E_UNIMPLEMENTED; i++)

@@ -29,7 +29,7 @@ tuntap add dev tap0 mode tap vnet_hdr
 link set tap0 mtu 1450
 link set tap0 master k6t-eth0
 link set tap0 up
-link add eth0 address {MAC} mtu 1450 arp off type ifb
+link add eth0 address {MAC} mtu 1450 arp off type bridge
 addr add {ADDRESS}/32 dev eth0"""
 DETACH = f"""link del eth0
 link del tap0

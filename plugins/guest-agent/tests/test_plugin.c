@@ -418,7 +418,7 @@ test_thawed_after_a_restart (void **state)
   struct world *w = *state;
   hv_fake_answer_json (w->fake, "hv.get", 0, "{\"vm\":\"a\",\"state\":\"running\"}");
   say (w, "{\"return\":\"thawed\"}", "{\"return\":1}", NULL);
-  json_decref (call (w, "freeze", "{\"vm\":\"a\",\"backend\":\"hv\",\"timeout_ms\":100}", 0, "\"filesystems\":1"));
+  json_decref (call (w, "freeze", "{\"vm\":\"a b/c.d\",\"backend\":\"hv\",\"timeout_ms\":100}", 0, "\"filesystems\":1"));
   w->asked = 0;
   say (w, "{\"error\":{\"class\":\"GenericError\",\"desc\":\"busy\"}}", "{\"return\":1}", NULL); /* and not at once */
   hv_fake_restart (w->fake);
