@@ -4,6 +4,7 @@
 #include <string.h>
 
 HV_RECORD_TABLE (vmi_stop_args, VMI_STOP_ARGS, "arguments of stop");
+HV_RECORD_TABLE (vmi_freeze_args, VMI_FREEZE_ARGS, "arguments of freeze");
 HV_RECORD_TABLE (vmi_guest_info, VMI_GUEST_INFO, "what the guest agent knows");
 
 struct change {
@@ -224,6 +225,48 @@ vmi_unpause (void *self, struct hv_call *call, const void *args, void *result, s
 }
 
 /* --- the guest --- */
+
+int
+vmi_freeze (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct vmi *vmi = self;
+  const struct vmi_freeze_args *a = args;
+  HV_CLEAN (vmi_vm) struct vmi_vm *v = NULL;
+  struct hv_agent_freeze_args f = { 0 };
+  struct hv_agent_freeze_result got;
+  (void) call;
+  (void) result;
+  int r = vmi_need_running (vmi, a->namespace, a->name, &v, err);
+  if (r < 0)
+    return r;
+  HV_SET (&f, vm, hv_strdup (vmi->host, v->domain));
+  HV_SET (&f, backend, hv_strdup (vmi->host, v->backend));
+  HV_SET (&f, timeout_ms, a->unfreeze_timeout * 1000);
+  r = hv_call_method (vmi->host, "guest-agent.freeze", hv_agent_freeze_args, &f, hv_agent_freeze_result, &got, err);
+  if (r == 0)
+    vmi_note (v, 0, "Frozen", "the guest's file systems are, for at most %u s", a->unfreeze_timeout);
+  return r;
+}
+
+int
+vmi_unfreeze (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  struct vmi *vmi = self;
+  HV_CLEAN (vmi_vm) struct vmi_vm *v = NULL;
+  struct hv_agent_args a = { 0 };
+  struct hv_agent_freeze_result got;
+  (void) call;
+  (void) result;
+  int r = need_running (vmi, args, &v, err);
+  if (r < 0)
+    return r;
+  HV_SET (&a, vm, hv_strdup (vmi->host, v->domain));
+  HV_SET (&a, backend, hv_strdup (vmi->host, v->backend));
+  r = hv_call_method (vmi->host, "guest-agent.thaw", hv_agent_args, &a, hv_agent_freeze_result, &got, err);
+  if (r == 0)
+    vmi_note (v, 0, "Thawed", "by user");
+  return r;
+}
 
 #define COPY(to, member, from, source) \
   do { \

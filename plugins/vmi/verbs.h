@@ -60,6 +60,14 @@ HV_RECORD_STRUCT (vmi_screenshot_args, VMI_SCREENSHOT_ARGS);
   F (T, I64, _, grace_period_seconds, 0, "instead of the VM's own; 0: at once", .unit = "s", .max = 86400)
 HV_RECORD_STRUCT (vmi_stop_args, VMI_STOP_ARGS);
 
+/* KubeVirt thaws by itself after five minutes. */
+#define VMI_FREEZE_ARGS(F, T) \
+  VMI_NAME_FIELD (F, T) \
+  VMI_NAMESPACE_FIELD (F, T) \
+  F (T, U32, _, unfreeze_timeout, 0, "thawed after this long if nobody does it before", .unit = "s", .def = "300", .umin = 1, \
+     .max = 600)
+HV_RECORD_STRUCT (vmi_freeze_args, VMI_FREEZE_ARGS);
+
 #define VMI_GET_ARGS(F, T) \
   F (T, STR, _, name, 0, "only this one", .pattern = "subdomain") \
   VMI_NAMESPACE_FIELD (F, T) \

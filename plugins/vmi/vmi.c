@@ -111,6 +111,8 @@ CLI (start, .words = "start", .positional = "name", .done = "VM {name} was sched
 CLI (stop, .words = "stop", .positional = "name", .done = "VM {name} was scheduled to stop");
 CLI (restart, .words = "restart", .positional = "name", .done = "VM {name} was scheduled to restart");
 CLI (pause, .words = "pause", .positional = "name", .done = "VMI {name} was paused");
+CLI (freeze, .words = "freeze", .positional = "name", .done = "VMI {name}: the guest's file systems are frozen");
+CLI (unfreeze, .words = "unfreeze", .positional = "name", .done = "VMI {name}: the guest's file systems are thawed");
 CLI (unpause, .words = "unpause", .positional = "name", .done = "VMI {name} was unpaused");
 CLI (console, .words = "console", .positional = "name", .flags = HV_CLI_TERMINAL);
 CLI (vnc, .words = "vnc", .positional = "name");
@@ -177,6 +179,10 @@ const struct hv_plugin vmi_plugin = {
                                .cli = &cli_pause),
                     HV_METHOD ("unpause", HV_OPERATOR, vmi_unpause, &vmi_ref_args_record, NULL, "Let a paused instance go on",
                                .cli = &cli_unpause),
+                    HV_METHOD ("freeze", HV_OPERATOR, vmi_freeze, &vmi_freeze_args_record, NULL,
+                               "Flush and freeze the guest's file systems, for a backup", .cli = &cli_freeze, .timeout_ms = 120000),
+                    HV_METHOD ("unfreeze", HV_OPERATOR, vmi_unfreeze, &vmi_ref_args_record, NULL, "Let a frozen guest write again",
+                               .cli = &cli_unfreeze, .timeout_ms = 60000),
                     HV_METHOD ("console", HV_OPERATOR, vmi_console, &vmi_console_args_record, &hv_stream_answer_record,
                                "The serial console of an instance", .cli = &cli_console),
                     HV_METHOD ("vnc", HV_OPERATOR, vmi_vnc, &vmi_ref_args_record, &hv_stream_answer_record,

@@ -373,6 +373,8 @@ int vmi_start (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_stop (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_restart (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_pause (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_freeze (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_unfreeze (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_unpause (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_console (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_vnc (void *, struct hv_call *, const void *, void *, struct hv_err *);

@@ -101,6 +101,16 @@ class Life(WithVm):
         self.hvkit("pause", self.name)
         until("Paused", lambda: "Paused" in self.hvkit("get", "vm"))
         self.hvkit("unpause", self.name)
+        with self.subTest("frozen for a backup"):
+            def frozen():
+                return "frozen" in self.hvkit("guest-agent", "freeze_status", "--vm", f"default_{self.name}", "--backend", "qmp")
+            self.assertIn("are frozen", self.hvkit("freeze", self.name))
+            self.assertTrue(frozen())
+            self.assertIn("are thawed", self.hvkit("unfreeze", self.name))
+            self.assertFalse(frozen())
+            self.hvkit("freeze", self.name, "--unfreeze-timeout", "1")
+            until("the thaw", lambda: not frozen(), 20)
+            self.assertIn("Frozen", self.hvkit("describe", "vmi", self.name))
         until("Running", lambda: "Running" in self.hvkit("get", "vm"))
 
         self.hvkit("delete", "vm", self.name, timeout=200)
