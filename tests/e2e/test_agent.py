@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The guest agent's verbs that change something, before a real guest: programs run there, its clock is set, its file systems are frozen and
 thawed, by whomever and whenever."""
+import json
 import os
+import subprocess
 import sys
 import time
 import unittest
@@ -89,6 +91,27 @@ class Agent(unittest.TestCase):
             self.call("freeze", timeout_ms=2000)
             self.g.call("stop")
             until("no record", lambda: self.records() == [], 20)
+
+    def copy(self, name):
+        """What e2fsck says of a copy of the guest's file system, without changing it: its exit code and its words."""
+        start = next(p["start"] for p in json.loads(subprocess.run(["sfdisk", "-J", str(self.g.root)], check=True, capture_output=True, text=True).stdout)["partitiontable"]["partitions"] if p["type"] == "83")
+        copy = self.d.dir / name
+        subprocess.run(["dd", f"if={self.g.root}", f"of={copy}", "bs=512", f"skip={start}", "conv=sparse", "status=none"], check=True)
+        r = subprocess.run(["e2fsck", "-f", "-n", str(copy)], capture_output=True, text=True)
+        return r.returncode, r.stdout + r.stderr
+
+    def test_a_backup_of_a_guest_that_writes(self):
+        """Frozen, its disk can be copied as it is; unfrozen, the copy has a journal to be replayed."""
+        self.g.sh("(i=0; while :; do i=$((i + 1)); head -c 200000 /dev/urandom >/root/f$((i % 7)); mkdir -p /root/d$((i % 5)); rmdir /root/d$(((i + 2) % 5)); sync; done) >/dev/null 2>&1 </dev/null &")
+        until("that it writes", lambda: self.g.sh("ls /root").count("f") > 3, 30)
+        self.assertIn("journal recovery", self.copy("control")[1])
+        self.call("freeze", timeout_ms=60000)
+        code, said = self.copy("frozen")
+        self.call("thaw")
+        self.assertEqual(code, 0, said)
+        self.assertNotIn("journal recovery", said)
+        before = self.g.sh("cat /root/f* | md5sum")
+        until("that it writes again", lambda: self.g.sh("cat /root/f* | md5sum") != before, 30)
 
     def test_killed_while_freezing(self):
         """Whatever the step: the guest is thawed in the end, and nothing is on record any more."""
