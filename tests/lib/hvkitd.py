@@ -161,17 +161,21 @@ class Daemon:
                 continue
         return pids
 
-    def networks(self):
-        """DHCP servers that net-bridge started, and namespaces that it made."""
+    def helpers(self, *programs):
+        """Processes of these programs whose command line names our run directory: they outlive a daemon."""
         pids = []
         for p in pathlib.Path("/proc").iterdir():
             try:
                 argv = (p / "cmdline").read_bytes().split(b"\0") if p.name.isdigit() else [b""]
             except OSError:
                 continue
-            if b"dnsmasq" in argv[0] and any(os.fsencode(str(self.run)) in a for a in argv):
+            if os.path.basename(os.fsdecode(argv[0])) in programs and any(os.fsencode(str(self.run)) in a for a in argv):
                 pids.append(int(p.name))
-        return pids, list(self.run.glob("*/netns/*"))
+        return pids
+
+    def networks(self):
+        """DHCP servers that net-bridge started, and namespaces that it made."""
+        return self.helpers("dnsmasq"), list(self.run.glob("*/netns/*"))
 
     def left_behind(self):
         """Files under the run directory but directories and hvkit-logd's own, and processes: what should be nothing after a delete and a stop."""
@@ -185,8 +189,8 @@ class Daemon:
             if self.process is not None and self.process.poll() is None:
                 self.stop()
         finally:
-            servers, namespaces = self.networks()
-            for pid in self.machines() + servers:
+            namespaces = self.networks()[1]
+            for pid in self.machines() + self.helpers("dnsmasq", "libvirtd", "virtlogd"):
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
