@@ -95,14 +95,26 @@ child_ids (const struct hv_spawn *s, int report)
     child_fail (report, STEP_UID);
 }
 
+/* The daemon may have ended before that was asked for. */
+static void
+child_end_with (pid_t parent, int report)
+{
+  if (prctl (PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+    child_fail (report, STEP_LIMITS);
+  if (getppid () != parent)
+    _exit (126);
+}
+
 static void __attribute__ ((noreturn))
-child_run (const struct hv_spawn *s, const char *const *env, int null_fd, int pipe_fd)
+child_run (const struct hv_spawn *s, const char *const *env, pid_t parent, int null_fd, int pipe_fd)
 {
   (void) setsid ();
   child_signals ();
   int report = child_fds (s, null_fd, pipe_fd);
   child_limits (s, report);
   child_ids (s, report);
+  if (s->flags & HV_SPAWN_ENDS_WITH_US) /* after the ids: a change of those would undo it */
+    child_end_with (parent, report);
   if (chdir (s->cwd != NULL ? s->cwd : "/") < 0)
     child_fail (report, STEP_CWD);
   (void) umask (0077);
@@ -136,10 +148,10 @@ hv_spawn_process (const struct hv_spawn *s, int32_t *ret_pid, int32_t *ret_pidfd
   read_end = ends[0];
   (void) sigfillset (&all); /* no handler of ours may run in the child */
   (void) pthread_sigmask (SIG_SETMASK, &all, &old);
-  pid_t pid = fork ();
+  pid_t parent = getpid (), pid = fork ();
   int fork_errno = errno;
   if (pid == 0)
-    child_run (s, s->env != NULL ? s->env : standard_env, null_fd, ends[1]);
+    child_run (s, s->env != NULL ? s->env : standard_env, parent, null_fd, ends[1]);
   (void) pthread_sigmask (SIG_SETMASK, &old, NULL);
   (void) close (ends[1]);
   if (pid < 0)

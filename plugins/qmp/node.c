@@ -99,8 +99,14 @@ asking_spawn (struct qmp *q, int fd, int32_t *ret_pidfd, struct hv_err *err)
                          "-mon",
                          "chardev=monitor0,mode=control",
                          NULL };
-  struct hv_spawn how
-      = { .struct_size = sizeof how, .argv = argv, .fds = &fd, .fd_count = 1, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1 };
+  struct hv_spawn how = { .struct_size = sizeof how,
+                          .flags = HV_SPAWN_ENDS_WITH_US,
+                          .argv = argv,
+                          .fds = &fd,
+                          .fd_count = 1,
+                          .stdin_fd = -1,
+                          .stdout_fd = -1,
+                          .stderr_fd = -1 };
   return q->host->api->spawn (q->host, &how, &pid, ret_pidfd, err);
 }
 

@@ -405,6 +405,23 @@ class Rebooted(Faults):
         self.finish("a")
 
 
+class Probe(unittest.TestCase):
+    def test_what_only_asks_ends_with_the_daemon(self):
+        """A QEMU that is asked what it can do is of use to nobody when the daemon is gone."""
+        d = Daemon(plugins=["qmp"])
+        self.addCleanup(d.cleanup)
+        asked, program = d.dir / "asked", d.dir / "qemu"
+        program.write_text(f"#!/bin/sh\necho $$ >{asked}.new && mv {asked}.new {asked}\nexec sleep 1000\n")
+        program.chmod(0o755)
+        d.manifest("qmp", {**d.read_manifest("qmp"), "config": {"qemu": str(program)}})
+        d.spawn()
+        until("that it is asked", asked.exists, 30)
+        pid = int(asked.read_text())
+        self.addCleanup(lambda: os.path.exists(f"/proc/{pid}") and os.kill(pid, signal.SIGKILL))
+        d.kill()
+        until("its end", lambda: not os.path.exists(f"/proc/{pid}") or open(f"/proc/{pid}/stat").read().split()[2] == "Z", 10)
+
+
 if __name__ == "__main__":
     namespace.enter("a small file system for the state, and another boot id")
     unittest.main(verbosity=2)

@@ -165,9 +165,10 @@ struct hv_call_options {
 };
 
 /* A child process. It is started with: its own session, no descriptor but those listed, the default signal mask,
- * no_new_privs, OOM score 0, core dumps off. It is never killed because the daemon ends. */
+ * no_new_privs, OOM score 0, core dumps off. It goes on when the daemon ends, unless it is to end with it. */
+#define HV_SPAWN_ENDS_WITH_US 1u /* killed when the daemon ends, however that happens: for what is of use to nobody else */
 struct hv_spawn {
-  uint32_t struct_size, flags;
+  uint32_t struct_size, flags; /* HV_SPAWN_* */
   const char *const *argv; /* argv[0] is an absolute path; NULL-terminated */
   const char *const *env;  /* NULL: only PATH and LANG=C */
   const char *cwd;         /* NULL: / */

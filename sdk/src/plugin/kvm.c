@@ -71,7 +71,9 @@ hv_kvm_try (struct hv_host *h, const char *program, uint8_t *ret_works, char **r
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "try KVM: no descriptor or no memory");
   HV_CLEAN (hv_fd) int in = fds[0];
   const char *argv[] = { program, NULL };
-  struct hv_spawn how = { .struct_size = sizeof how, .argv = argv, .stdin_fd = -1, .stdout_fd = fds[1], .stderr_fd = -1 };
+  struct hv_spawn how = {
+    .struct_size = sizeof how, .flags = HV_SPAWN_ENDS_WITH_US, .argv = argv, .stdin_fd = -1, .stdout_fd = fds[1], .stderr_fd = -1
+  };
   int r = h->api->spawn (h, &how, &pid, &pidfd, err);
   (void) close (fds[1]);
   HV_CLEAN (hv_fd) int child = pidfd;
