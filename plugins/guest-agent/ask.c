@@ -2,6 +2,7 @@
 /* Questions to guests, one at a time each, through the agent_command of the backend that runs them. */
 #include "ask.h"
 #include <hvkit/iface/hypervisor.h>
+#include <hvkit/providers.h>
 #include <string.h>
 
 #define NOBODY_MS 120000u /* where nobody waits for it */
@@ -14,32 +15,19 @@ struct asked {
 
 /* --- which backend --- */
 
-#define INSTANCE_NAME(F, T) F (T, STR, _, name, HV_REQUIRED, "instance")
-HV_RECORD_STRUCT (instance_name, INSTANCE_NAME);
-HV_RECORD_TABLE (instance_name, INSTANCE_NAME, "what is read of an instance");
-
-#define FIND_ARGS(F, T) F (T, STR, _, iface, HV_REQUIRED, "only providers of this interface")
-HV_RECORD_STRUCT (find_args, FIND_ARGS);
-HV_RECORD_TABLE (find_args, FIND_ARGS, "what bus.describe is asked");
-
-#define FOUND(F, T) F (T, RECS, instance_name, instances, HV_REQUIRED, "providers")
-HV_RECORD_STRUCT (found, FOUND);
-HV_RECORD_TABLE (found, FOUND, "what is read of bus.describe");
-
 int
 ga_find_backend (struct guest_agent *self, const char **ret, struct hv_err *err)
 {
-  const struct find_args args = { .iface = "hypervisor", .has.iface = 1 };
-  struct found found = { 0 };
-  int rc = hv_call_method (self->host, "bus.describe", find_args, &args, found, &found, err);
+  struct hv_strs found = { NULL, 0 };
+  int rc = hv_providers (self->host, hv_iface_hypervisor.name, &found, err);
   if (rc != 0)
-    return hv_err_wrap (err, rc, "look for hypervisors");
-  if (found.instances.count == 0)
+    return rc;
+  if (found.count == 0)
     return hv_err_set (err, HV_E_UNIMPLEMENTED, "there is no hypervisor: no running instance provides hypervisor/1");
-  if (found.instances.count > 1)
-    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "backend: required here, since there are several: '%s', '%s' …",
-                       found.instances.items[0].name, found.instances.items[1].name);
-  *ret = found.instances.items[0].name;
+  if (found.count > 1)
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "backend: required here, since there are several: '%s', '%s' …", found.items[0],
+                       found.items[1]);
+  *ret = found.items[0];
   return 0;
 }
 

@@ -1,48 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Calls of the hypervisor instance that a VM belongs to. */
 #include "vmi.h"
+#include <hvkit/providers.h>
 #include <stdio.h>
 #include <string.h>
 
 #define START_MS           120000u
 #define SHUTDOWN_MARGIN_MS 60000u
 
-/* What is read of bus.describe's answer. */
-#define VMI_DESCRIBE_ARGS(F, T) F (T, STR, _, iface, 0, "interface")
-HV_RECORD_STRUCT (vmi_describe_args, VMI_DESCRIBE_ARGS);
-HV_RECORD_TABLE (vmi_describe_args, VMI_DESCRIBE_ARGS, "arguments of bus.describe");
-#define VMI_PROVIDER(F, T) F (T, STR, _, name, HV_REQUIRED, "instance")
-HV_RECORD_STRUCT (vmi_provider, VMI_PROVIDER);
-HV_RECORD_TABLE (vmi_provider, VMI_PROVIDER, "an instance");
-#define VMI_PROVIDERS(F, T) F (T, RECS, vmi_provider, instances, HV_REQUIRED, "instances")
-HV_RECORD_STRUCT (vmi_providers, VMI_PROVIDERS);
-HV_RECORD_TABLE (vmi_providers, VMI_PROVIDERS, "providers");
-
-int
-vmi_providers (struct vmi *vmi, const char *iface, struct hv_strs *ret, struct hv_err *err)
-{
-  struct hv_host *h = vmi->host;
-  struct vmi_describe_args a = { 0 };
-  struct vmi_providers got;
-  HV_SET (&a, iface, iface);
-  int r = hv_call_method (h, "bus.describe", vmi_describe_args, &a, vmi_providers, &got, err);
-  if (r < 0)
-    return r;
-  const char **items = hv_alloc (h, (got.instances.count + 1) * sizeof *items);
-  if (items == NULL)
-    return vmi_no_memory (err);
-  for (uint32_t i = 0; i < got.instances.count; i++)
-    items[i] = got.instances.items[i].name;
-  *ret = (struct hv_strs){ items, got.instances.count };
-  return 0;
-}
-
 int
 vmi_provider_choose (struct vmi *vmi, const struct hv_iface *iface, const char *named, const char *key, const char *does,
                      const char *plugin, const char **ret, struct hv_err *err)
 {
   struct hv_strs all = { NULL, 0 };
-  int r = vmi_providers (vmi, iface->name, &all, err);
+  int r = hv_providers (vmi->host, iface->name, &all, err);
   if (r < 0)
     return r;
   for (uint32_t i = 0; i < all.count; i++)
@@ -63,7 +34,7 @@ vmi_provider_choose (struct vmi *vmi, const struct hv_iface *iface, const char *
 int
 vmi_backend_list (struct vmi *vmi, struct hv_strs *ret, struct hv_err *err)
 {
-  return vmi_providers (vmi, hv_iface_hypervisor.name, ret, err);
+  return hv_providers (vmi->host, hv_iface_hypervisor.name, ret, err);
 }
 
 static int

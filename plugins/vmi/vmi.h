@@ -260,7 +260,6 @@ int vmi_item_apply (struct vmi *, const struct vmi_object *, int dry_run, uint32
 /* The hypervisor instance for a VM: named by the annotation, else the configuration, else the only one. The call's memory. */
 int vmi_backend_choose (struct vmi *, const char *annotation, const char **ret, struct hv_err *);
 int vmi_backend_list (struct vmi *, struct hv_strs *ret, struct hv_err *);
-int vmi_providers (struct vmi *, const char *iface, struct hv_strs *ret, struct hv_err *); /* instances; the call's memory */
 /* Brings v->seen up to date. A VM that is not defined is an answer; a backend that is not there is UNAVAILABLE. */
 int vmi_backend_observe (struct vmi_vm *, struct hv_err *);
 int vmi_backend_define (struct vmi_vm *, const struct hv_machine *, struct hv_err *);
