@@ -52,6 +52,10 @@ exec_command (const struct hv_agent_exec_args *a)
   if (HV_HAS (a, env))
     (void) json_object_set_new (arguments, "env", texts (&a->env));
   char *input = HV_HAS (a, input) ? malloc (HV_BASE64_ENCODED (a->input.size)) : NULL;
+  if (HV_HAS (a, input) && input == NULL) {
+    json_decref (arguments);
+    return NULL; /* out of memory: not without what it is to read */
+  }
   if (input != NULL) {
     hv_base64_encode (a->input.data, a->input.size, input);
     (void) json_object_set_new (arguments, "input-data", json_string (input));
