@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "../dhcp.h"
-#include "core/err/err.h"
+#include "plugins/net-bridge/dhcp.h"
 #include "sdk/tck/fakehost.h"
 #include <arpa/inet.h>
 #include <setjmp.h>

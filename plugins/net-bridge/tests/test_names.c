@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "../names.h"
-#include "core/err/err.h"
+#include "plugins/net-bridge/names.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
