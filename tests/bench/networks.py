@@ -9,7 +9,7 @@ import threading
 import time
 
 from guest import Guest
-from hvkitd import Daemon
+from hvkitd import Daemon, until
 from machines import memory_kib
 from netns import Node, Pod, visiting
 from rpc import Rpc
@@ -137,9 +137,7 @@ def lease(args, row):
                 watcher.start()
                 g.define(replace=True, nics=[{"name": "default", "mac": got["mac"], "tap": got["tap"], "netns": got["netns"], "mtu": got["mtu"]}])
                 g.start()
-                end = time.monotonic() + 60
-                while not any(kind == 5 for _, kind in seen) and time.monotonic() < end:
-                    time.sleep(0.05)
+                until("the lease", lambda: any(kind == 5 for _, kind in seen), 60)
                 stop.set()
                 watcher.join()
                 begun = next(at for at, kind in seen if kind == 1)
@@ -169,9 +167,7 @@ def herd(args, row):
             for i in range(100):
                 rpc.call("net-bridge.attach", {"vm": f"v{i}", "nic": "default"})
             made = time.perf_counter() - begun
-            end = time.monotonic() + 60
-            while len(d.networks()[0]) < 100 and time.monotonic() < end:
-                time.sleep(0.1)
+            until("a hundred DHCP servers", lambda: len(d.networks()[0]) == 100, 60)
             servers = d.networks()[0]
             each = statistics.median(memory_kib(p)[0] for p in servers)
             grown = memory_kib(d.pid)[0] - idle
