@@ -56,12 +56,13 @@ class WithoutPod(unittest.TestCase):
             g.rpc = rpc = d.rpc(timeout=60)
             self.assertEqual({k: v for k, v in rpc.call("net-bridge.attach", {"vm": "g", "nic": "default"}).items() if k != "detail"}, got)
             g.sh(f"ping -c 2 -W 5 {OUTSIDE}", timeout=30)
-        with self.subTest("guests reach each other"):
+        with self.subTest("another VM's namespace reaches the guest"):
             other = rpc.call("net-bridge.attach", {"vm": "h", "nic": "default", "binding": "masquerade"})
             self.assertEqual(other["addresses"], ["10.0.2.2/24"])
             self.assertNotEqual(other["netns"], got["netns"])
             pod = [a["local"] for x in self.in_pod(other["netns"]) for a in x["addr_info"] if x["ifname"] == "eth0" and a["family"] == "inet"][0]
             self.assertNotEqual(pod, address)
+            subprocess.run(["nsenter", f"--net={other['netns']}", "busybox", "ping", "-c", "2", "-W", "5", address], check=True, capture_output=True)
             rpc.call("net-bridge.detach", {"vm": "h"})
         g.call("stop")
         rpc.call("net-bridge.detach", {"vm": "g"})
