@@ -91,6 +91,8 @@ outgoing_send (struct hv_fiber *f, struct hv_route *route, struct hv_pack *args,
   req.uid = f->call != NULL ? f->call->request.uid : (uint32_t) getuid ();
   req.deadline_ms = outgoing_deadline (f, opts);
   req.args_msg = hv_msg_from_pack (args);
+  if (opts != NULL && opts->struct_size >= offsetof (struct hv_call_options, max_age_ms) + sizeof opts->max_age_ms)
+    req.max_age_ms = opts->max_age_ms;
   if (o->progress_of != NULL) {
     req.progress = outgoing_progress;
     req.flags |= HV_CALL_PROGRESS;

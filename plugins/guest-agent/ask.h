@@ -2,8 +2,8 @@
 /* Between the parts of guest-agent. */
 #ifndef HV_AGENT_ASK_H
 #define HV_AGENT_ASK_H
-#include "answers.h"
 #include "guest-agent.h"
+#include "guests.h"
 #include "reply.h"
 #include <hvkit/iface/agent.h>
 
@@ -12,12 +12,22 @@
 struct asked;
 struct frozen;
 
+#define GUEST_AGENT_CONFIG(F, T) \
+  F (T, U32, _, sys_ms, 0, "how often a guest is asked for its system, time zone, name and interfaces; 0: never", .unit = "ms", \
+     .def = "120000", .max = 86400000) \
+  F (T, U32, _, file_ms, 0, "for its file systems", .unit = "ms", .def = "300000", .max = 86400000) \
+  F (T, U32, _, user_ms, 0, "for its users", .unit = "ms", .def = "10000", .max = 86400000) \
+  F (T, U32, _, version_ms, 0, "for its agent's version", .unit = "ms", .def = "300000", .max = 86400000) \
+  F (T, U32, _, freeze_ms, 0, "whether it is frozen", .unit = "ms", .def = "5000", .max = 86400000)
+HV_RECORD_STRUCT (guest_agent_config, GUEST_AGENT_CONFIG);
+
 struct guest_agent {
   struct hv_host *host;
+  const struct guest_agent_config *config;
   struct hv_cond *free_again; /* a VM in `asked` was answered */
   struct asked *asked;
-  struct hv_answers *answers;
-  struct frozen *frozen; /* those that will be thawed */
+  struct ga_guests guests; /* what they said last */
+  struct frozen *frozen;   /* those that will be thawed */
 };
 
 struct question {
@@ -45,7 +55,6 @@ int ga_shutdown (void *, struct hv_call *, const void *, void *, struct hv_err *
 /* --- freeze.c --- */
 int ga_freeze (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int ga_thaw (void *, struct hv_call *, const void *, void *, struct hv_err *);
-int ga_freeze_status (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int ga_freeze_load (struct guest_agent *, struct hv_err *); /* those of an earlier life are thawed when it is time [coro] */
 void ga_freeze_clear (struct guest_agent *);
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* File systems that are frozen for a while. A guest that nobody thaws hangs, so what will be thawed is on record before it is
  * frozen: a daemon that dies meanwhile thaws it when it comes back. */
-#include "ask.h"
 #include "json.h"
+#include "poll.h"
 #include <ctype.h>
 #include <hvkit/iface/hypervisor.h>
 #include <stdio.h>
@@ -129,15 +129,17 @@ static int
 ask_status (struct guest_agent *self, struct hv_call *call, const char *vm, const char *backend, int *ret_frozen,
             struct hv_err *err)
 {
-  const struct question q = { .vm = vm, .backend = backend, .answer_ms = STATUS_MS };
-  json_t *value = NULL;
-  int rc = ga_do (self, call, &q, json_pack ("{s:s}", "execute", "guest-fsfreeze-status"), &value, err);
-  const char *word = json_string_value (value);
-  *ret_frozen = word != NULL && strcmp (word, "frozen") == 0;
-  if (rc == 0 && (word == NULL || (!*ret_frozen && strcmp (word, "thawed") != 0)))
-    rc = hv_json_bad (&(struct hv_json){ NULL, err }, "\"frozen\" or \"thawed\" was expected");
-  json_decref (value);
-  return rc;
+  const struct question q
+      = { .vm = vm, .backend = backend, .command = ga_readings[GA_FREEZE_STATUS].command, .answer_ms = STATUS_MS };
+  struct hv_agent_freeze_status status = { 0 };
+  const char *reply = NULL;
+  int rc = ga_ask (self, call, &q, &reply, err);
+  if (rc == 0)
+    rc = ga_reading_decode (self, GA_FREEZE_STATUS, reply, &status, err);
+  if (rc == 0)
+    ga_learned (self, backend, vm, GA_FREEZE_STATUS, reply);
+  *ret_frozen = status.status == HV_AGENT_FROZEN;
+  return rc < 0 ? hv_err_wrap (err, rc, "guest agent of '%s'", vm) : 0;
 }
 
 static int
@@ -154,11 +156,23 @@ ask_count (struct guest_agent *self, struct hv_call *call, const struct question
   return rc;
 }
 
+/* The guest was told, and obeyed: nobody has to wait for the next time it is asked. */
+static void
+now_is (struct guest_agent *self, const char *vm, const char *backend, const char *word)
+{
+  const char *reply = hv_printf (self->host, "{\"return\":\"%s\"}", word);
+  if (reply != NULL)
+    ga_learned (self, backend, vm, GA_FREEZE_STATUS, reply);
+}
+
 static int
 ask_thaw (struct guest_agent *self, struct hv_call *call, const char *vm, const char *backend, uint32_t *ret, struct hv_err *err)
 {
   const struct question q = { .vm = vm, .backend = backend, .answer_ms = THAW_MS };
-  return ask_count (self, call, &q, json_pack ("{s:s}", "execute", "guest-fsfreeze-thaw"), ret, err);
+  int rc = ask_count (self, call, &q, json_pack ("{s:s}", "execute", "guest-fsfreeze-thaw"), ret, err);
+  if (rc == 0)
+    now_is (self, vm, backend, "thawed");
+  return rc;
 }
 
 /* --- by itself, when it is time --- */
@@ -316,6 +330,8 @@ freeze (struct guest_agent *self, struct hv_call *call, const struct hv_agent_fr
   rc = ask_count (self, call, &q, freeze_command (a), ret, err);
   hv_step (self->host, "freeze.done");
   if (rc == 0)
+    now_is (self, a->vm, backend, "frozen");
+  if (rc == 0)
     return arm (self, a->vm, backend, a->timeout_ms, err); /* from now on */
   HV_CLEAN (hv_err) struct hv_err *other = hv_err_new (self->host);
   uint32_t n;
@@ -339,6 +355,17 @@ ga_freeze (void *arg, struct hv_call *call, const void *args, void *result, stru
   return rc;
 }
 
+/* The guest's hooks run at every thaw; one that is thawed already is left alone. A guest that does not say is thawed. */
+static int
+thaw (struct guest_agent *self, struct hv_call *call, const char *vm, const char *backend, uint32_t *ret, struct hv_err *err)
+{
+  int frozen = 1;
+  if (ask_status (self, call, vm, backend, &frozen, NULL) == 0 && !frozen)
+    return 0;
+  int rc = ask_thaw (self, call, vm, backend, ret, err);
+  return rc;
+}
+
 int
 ga_thaw (void *arg, struct hv_call *call, const void *args, void *result, struct hv_err *err)
 {
@@ -349,22 +376,10 @@ ga_thaw (void *arg, struct hv_call *call, const void *args, void *result, struct
   uint32_t n = 0;
   int rc = backend != NULL ? 0 : ga_find_backend (self, &backend, err);
   if (rc == 0)
-    rc = ask_thaw (self, call, a->vm, backend, &n, err);
+    rc = thaw (self, call, a->vm, backend, &n, err);
   hv_step (self->host, "thaw.done");
   if (rc == 0)
     rc = forget (self, a->vm, err);
   HV_SET (ret, filesystems, n);
-  return rc;
-}
-
-int
-ga_freeze_status (void *arg, struct hv_call *call, const void *args, void *result, struct hv_err *err)
-{
-  struct guest_agent *self = arg;
-  const struct hv_agent_args *a = args;
-  struct hv_agent_freeze_status *ret = result;
-  int frozen = 0;
-  int rc = ask_status (self, call, a->vm, HV_HAS (a, backend) ? a->backend : NULL, &frozen, err);
-  HV_SET (ret, status, frozen ? HV_AGENT_FROZEN : HV_AGENT_THAWED);
   return rc;
 }

@@ -1,37 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* guest-agent: agent/1 over the agent_command of whatever backend runs the VM. The backend owns the channel, framing and
  * resynchronisation; here are the questions, and what is believed of the answers (reply.h). */
-#include "ask.h"
+#include "poll.h"
 #include <string.h>
 #include <time.h>
 
-static void *
-call_alloc (void *arg, uint64_t size)
-{
-  return hv_alloc (arg, size);
-}
+HV_RECORD_TABLE (guest_agent_config, GUEST_AGENT_CONFIG, "configuration of guest-agent");
 
 /* --- the verbs --- */
 
-/* A question without arguments, and what became of it. */
+/* What is read, and what became of it. */
 struct reading {
-  const char *command;
-  hv_reply_decode_fn *decode;
+  uint32_t which;
   uint64_t age_ms; /* of the answer */
   int cached;
 };
-
-static int
-decode_reply (struct guest_agent *self, const struct reading *r, const char *reply, void *ret, struct hv_err *err)
-{
-  const struct hv_reply_memory memory = { call_alloc, self->host };
-  json_t *value = NULL;
-  int rc = hv_reply_parse (reply, strlen (reply), &value, err);
-  if (rc == 0)
-    rc = r->decode (&memory, value, ret, err);
-  json_decref (value);
-  return rc;
-}
 
 /* Answered from what is known if the caller takes that, else by the guest. */
 static int
@@ -39,20 +22,24 @@ read_guest (struct guest_agent *self, struct hv_call *call, const struct hv_agen
             struct hv_err *err)
 {
   const struct hv_host_api *api = self->host->api;
-  const struct hv_answer_key key = { HV_HAS (args, backend) ? args->backend : "", args->vm, r->command };
+  const char *backend = HV_HAS (args, backend) ? args->backend : NULL, *reply = NULL;
+  int rc = backend != NULL ? 0 : ga_find_backend (self, &backend, err);
+  if (rc < 0)
+    return rc;
   uint64_t max_age = hv_host_has (self->host, max_age_ms) ? api->max_age_ms (call) : 0;
-  const char *reply = max_age > 0 ? hv_answers_get (self->answers, &key, api->now_ms (), max_age, &r->age_ms) : NULL;
-  int rc = 0, live = reply == NULL;
-  r->cached = !live;
-  if (live) {
-    const struct question q = { args->vm, HV_HAS (args, backend) ? args->backend : NULL, r->command, ANSWER_MS };
+  struct ga_guest *g = max_age > 0 ? ga_guests_find (&self->guests, backend, args->vm) : NULL;
+  if (g != NULL)
+    reply = ga_guest_get (g, r->which, api->now_ms (), max_age, &r->age_ms);
+  r->cached = reply != NULL;
+  if (!r->cached) {
+    const struct question q = { args->vm, backend, ga_readings[r->which].command, ANSWER_MS };
     r->age_ms = 0;
     rc = ga_ask (self, call, &q, &reply, err);
   }
   if (rc == 0)
-    rc = decode_reply (self, r, reply, ret, err);
-  if (rc == 0 && live)
-    hv_answers_put (self->answers, &key, reply, api->now_ms ());
+    rc = ga_reading_decode (self, r->which, reply, ret, err);
+  if (rc == 0 && !r->cached)
+    ga_learned (self, backend, args->vm, r->which, reply);
   return rc == 0 ? 0 : hv_err_wrap (err, rc, "guest agent of '%s'", args->vm);
 }
 
@@ -93,8 +80,7 @@ handle_ping (void *arg, struct hv_call *call, const void *args, void *result, st
 static int
 handle_osinfo (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
 {
-  struct reading os = { .command = "{\"execute\":\"guest-get-osinfo\"}", .decode = hv_reply_osinfo };
-  struct reading name = { .command = "{\"execute\":\"guest-get-host-name\"}", .decode = hv_reply_hostname };
+  struct reading os = { .which = GA_OSINFO }, name = { .which = GA_HOSTNAME };
   struct hv_agent_osinfo *r = result;
   struct hv_agent_hostname host = { 0 };
   int rc = read_guest (self, call, args, &os, r, err);
@@ -108,21 +94,22 @@ handle_osinfo (void *self, struct hv_call *call, const void *args, void *result,
 }
 
 /* The others are one question each. */
-#define HANDLE(name, command_, decode_) \
+#define HANDLE(name, which_) \
   static int handle_##name (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err) \
   { \
-    struct reading r = { .command = "{\"execute\":\"" command_ "\"}", .decode = decode_ }; \
+    struct reading r = { .which = (which_) }; \
     int rc = read_guest (self, call, args, &r, result, err); \
     SET_AGE ((struct hv_agent_##name *) result, r.age_ms, r.cached); \
     return rc; \
   }
 
-HANDLE (info, "guest-info", hv_reply_info)
-HANDLE (hostname, "guest-get-host-name", hv_reply_hostname)
-HANDLE (timezone, "guest-get-timezone", hv_reply_timezone)
-HANDLE (users, "guest-get-users", hv_reply_users)
-HANDLE (interfaces, "guest-network-get-interfaces", hv_reply_interfaces)
-HANDLE (filesystems, "guest-get-fsinfo", hv_reply_filesystems)
+HANDLE (info, GA_INFO)
+HANDLE (hostname, GA_HOSTNAME)
+HANDLE (timezone, GA_TIMEZONE)
+HANDLE (users, GA_USERS)
+HANDLE (interfaces, GA_INTERFACES)
+HANDLE (filesystems, GA_FILESYSTEMS)
+HANDLE (freeze_status, GA_FREEZE_STATUS)
 
 /* The command goes through as one JSON object that was parsed and written anew: it cannot break the backend's framing. */
 static int
@@ -176,26 +163,26 @@ stop (void *arg)
   if (self->free_again != NULL)
     self->host->api->cond_free (self->host, self->free_again);
   ga_freeze_clear (self);
-  hv_answers_free (self->answers);
+  ga_poll_stop (self);
   free (self);
 }
 
 static int
 start (struct hv_host *host, const void *config, void **ret_self, struct hv_err *err)
 {
-  (void) config;
   struct guest_agent *self = calloc (1, sizeof *self);
   if (self != NULL) {
     self->host = host;
     self->free_again = host->api->cond_new (host);
-    self->answers = hv_answers_new ();
+    self->config = config;
   }
-  if (self == NULL || self->free_again == NULL || self->answers == NULL) {
+  if (self == NULL || self->free_again == NULL) {
     stop (self);
     return hv_err_set (err, HV_E_RESOURCE_EXHAUSTED, "out of memory");
   }
   *ret_self = self;
-  return ga_freeze_load (self, err);
+  int rc = ga_freeze_load (self, err);
+  return rc < 0 ? rc : ga_poll_start (self, err);
 }
 
 const struct hv_plugin hv_guest_agent_plugin = {
@@ -215,7 +202,7 @@ const struct hv_plugin hv_guest_agent_plugin = {
                                                 HV_IMPLEMENT (hv_agent_verb_interfaces, handle_interfaces),
                                                 HV_IMPLEMENT (hv_agent_verb_freeze, ga_freeze),
                                                 HV_IMPLEMENT (hv_agent_verb_thaw, ga_thaw),
-                                                HV_IMPLEMENT (hv_agent_verb_freeze_status, ga_freeze_status),
+                                                HV_IMPLEMENT (hv_agent_verb_freeze_status, handle_freeze_status),
                                                 HV_IMPLEMENT (hv_agent_verb_exec, ga_exec),
                                                 HV_IMPLEMENT (hv_agent_verb_set_time, ga_set_time),
                                                 HV_IMPLEMENT (hv_agent_verb_set_password, ga_set_password),
@@ -225,6 +212,10 @@ const struct hv_plugin hv_guest_agent_plugin = {
                                                 HV_IMPLEMENT (hv_agent_verb_shutdown, ga_shutdown),
                                                 HV_IMPLEMENT (hv_agent_verb_command, handle_command),
                                                 NULL },
+  .events
+  = (const struct hv_event *const[]){ HV_EVENT ("changed", &hv_agent_changed_record, "A guest says something else than before"),
+                                      NULL },
+  .config = &guest_agent_config_record,
   .start = start,
   .stop = stop,
 };

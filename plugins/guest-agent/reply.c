@@ -335,3 +335,16 @@ hv_reply_filesystems (const struct hv_reply_memory *memory, json_t *value, void 
   all->has.items = 1;
   return rc;
 }
+
+int
+hv_reply_freeze_status (const struct hv_reply_memory *memory, json_t *value, void *ret, struct hv_err *err)
+{
+  const struct hv_json j = { memory, err };
+  struct hv_agent_freeze_status *status = ret;
+  const char *word = json_string_value (value);
+  int frozen = word != NULL && strcmp (word, "frozen") == 0;
+  if (word == NULL || (!frozen && strcmp (word, "thawed") != 0))
+    return hv_json_bad (&j, "\"frozen\" or \"thawed\" was expected");
+  HV_SET (status, status, frozen ? HV_AGENT_FROZEN : HV_AGENT_THAWED);
+  return 0;
+}

@@ -26,11 +26,12 @@ int hv_reply_parse (const char *text, uint64_t n, json_t **ret_value, struct hv_
 
 /* A returned value as a record. UNAVAILABLE with data.reason "bad_reply" if it is not what the agent's protocol says. */
 typedef int hv_reply_decode_fn (const struct hv_reply_memory *, json_t *value, void *ret, struct hv_err *err);
-hv_reply_decode_fn hv_reply_info;        /* guest-info → hv_agent_info */
-hv_reply_decode_fn hv_reply_osinfo;      /* guest-get-osinfo → hv_agent_osinfo */
-hv_reply_decode_fn hv_reply_hostname;    /* guest-get-host-name → hv_agent_hostname */
-hv_reply_decode_fn hv_reply_timezone;    /* guest-get-timezone → hv_agent_timezone */
-hv_reply_decode_fn hv_reply_users;       /* guest-get-users → hv_agent_users */
-hv_reply_decode_fn hv_reply_interfaces;  /* guest-network-get-interfaces → hv_agent_interfaces */
-hv_reply_decode_fn hv_reply_filesystems; /* guest-get-fsinfo → hv_agent_filesystems */
+hv_reply_decode_fn hv_reply_info;          /* guest-info → hv_agent_info */
+hv_reply_decode_fn hv_reply_osinfo;        /* guest-get-osinfo → hv_agent_osinfo */
+hv_reply_decode_fn hv_reply_hostname;      /* guest-get-host-name → hv_agent_hostname */
+hv_reply_decode_fn hv_reply_timezone;      /* guest-get-timezone → hv_agent_timezone */
+hv_reply_decode_fn hv_reply_users;         /* guest-get-users → hv_agent_users */
+hv_reply_decode_fn hv_reply_interfaces;    /* guest-network-get-interfaces → hv_agent_interfaces */
+hv_reply_decode_fn hv_reply_filesystems;   /* guest-get-fsinfo → hv_agent_filesystems */
+hv_reply_decode_fn hv_reply_freeze_status; /* guest-fsfreeze-status → hv_agent_freeze_status */
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the guest says of itself, asked for once per connection of its agent. A VM counts as connected to its agent when the
- * agent has answered, not when somebody opened the channel. */
+/* What the guest says of itself: asked for when its agent connects, and then whenever guest-agent says that something of it
+ * changed. A VM counts as connected to its agent when the agent has answered, not when somebody opened the channel. */
 #include "vmi.h"
+#include <stdio.h>
 #include <string.h>
 
 #define ASK_MS       5000u
@@ -15,40 +16,55 @@ vmi_agent_forget (struct vmi_vm *v)
   v->agent_failures = 0;
   h->api->timer_set (h, v->agent_retry, 0, 0);
   (void) vmi_text_set (&v->agent_version, NULL);
-  v->addresses_missing = 0;
+  v->addresses_missing = v->agent_news = v->frozen = 0;
   vmi_bytes_clear (&v->osinfo);
   vmi_bytes_clear (&v->interfaces);
+}
+
+/* One reading of the guest, kept encoded. What is not older than max_age_ms is not asked for again. */
+static int
+read_one (struct vmi_vm *v, const char *verb, const struct hv_record *record, void *got, uint64_t max_age_ms,
+          struct vmi_bytes *keep, struct hv_err *err)
+{
+  struct hv_host *h = v->vmi->host;
+  struct hv_call_options o = { .struct_size = sizeof o, .timeout_ms = ASK_MS, .max_age_ms = max_age_ms };
+  struct hv_agent_args a = { 0 };
+  struct hv_bin b;
+  char method[64];
+  HV_SET (&a, vm, v->domain);
+  HV_SET (&a, backend, v->backend);
+  (void) snprintf (method, sizeof method, "guest-agent.%s", verb);
+  int r = h->api->call (h, method, &hv_agent_args_record, &a, record, got, &o, err);
+  if (r == 0 && keep != NULL)
+    r = h->api->encode (h, record, got, &b, err);
+  if (r == 0 && keep != NULL && vmi_bytes_set (keep, b) < 0)
+    r = vmi_no_memory (err);
+  return r;
 }
 
 static int
 ask (struct vmi_vm *v, struct hv_err *err)
 {
-  struct hv_host *h = v->vmi->host;
-  struct hv_call_options o = { .struct_size = sizeof o, .timeout_ms = ASK_MS };
-  struct hv_agent_args a = { 0 };
   struct hv_agent_info info;
   struct hv_agent_osinfo os;
   struct hv_agent_interfaces interfaces;
-  struct hv_bin b, c;
-  HV_SET (&a, vm, v->domain);
-  HV_SET (&a, backend, v->backend);
-  int r = h->api->call (h, "guest-agent.info", &hv_agent_args_record, &a, &hv_agent_info_record, &info, &o, err);
+  struct hv_agent_freeze_status frozen = { 0 };
+  int r = read_one (v, "info", &hv_agent_info_record, &info, v->agent_known ? VMI_AGENT_KNOWN_MS : 0, NULL, err);
   if (r == 0)
-    r = h->api->call (h, "guest-agent.osinfo", &hv_agent_args_record, &a, &hv_agent_osinfo_record, &os, &o, err);
+    r = vmi_text_set (&v->agent_version, info.version) < 0 ? vmi_no_memory (err) : 0;
   if (r == 0)
-    r = h->api->encode (h, &hv_agent_osinfo_record, &os, &b, err);
+    r = read_one (v, "osinfo", &hv_agent_osinfo_record, &os, VMI_AGENT_KNOWN_MS, &v->osinfo, err);
+  if (r < 0)
+    return r;
+  /* addresses that are missing still are looked for oftener than the guest is asked for them otherwise */
+  uint64_t age = v->addresses_missing && !v->agent_news ? 0 : VMI_AGENT_KNOWN_MS;
+  v->agent_changes += v->agent_news;
+  v->agent_news = 0;
   /* a guest may have forbidden its agent to tell */
-  int told
-      = r == 0
-        && h->api->call (h, "guest-agent.interfaces", &hv_agent_args_record, &a, &hv_agent_interfaces_record, &interfaces, &o, NULL)
-               == 0;
-  if (told)
-    r = h->api->encode (h, &hv_agent_interfaces_record, &interfaces, &c, err);
-  if (r == 0
-      && (vmi_text_set (&v->agent_version, info.version) < 0 || vmi_bytes_set (&v->osinfo, b) < 0
-          || (told && vmi_bytes_set (&v->interfaces, c) < 0)))
-    r = vmi_no_memory (err);
-  return r;
+  (void) read_one (v, "interfaces", &hv_agent_interfaces_record, &interfaces, age, &v->interfaces, NULL);
+  if (read_one (v, "freeze_status", &hv_agent_freeze_status_record, &frozen, VMI_AGENT_KNOWN_MS, NULL, NULL) == 0)
+    v->frozen = frozen.status == HV_AGENT_FROZEN;
+  return 0;
 }
 
 static void
@@ -75,6 +91,8 @@ answered (struct vmi_vm *v)
   if (v->addresses_missing)
     again_later (v); /* its network comes up later than its agent */
   vmi_status_update (v);
+  if (v->agent_news)
+    vmi_agent_follow (v); /* meanwhile */
 }
 
 static void
@@ -102,7 +120,7 @@ vmi_agent_follow (struct vmi_vm *v)
     v->agent_failures = 0;
     return;
   }
-  if ((v->agent_known && !v->addresses_missing) || v->agent_asking || v->gone || v->run.phase != VMI_RUNNING)
+  if ((v->agent_known && !v->addresses_missing && !v->agent_news) || v->agent_asking || v->gone || v->run.phase != VMI_RUNNING)
     return;
   v->agent_asking = 1;
   if (hv_go (v->vmi->host, "agent", asking, vmi_vm_ref (v)) == 0)

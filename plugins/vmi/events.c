@@ -99,10 +99,28 @@ on_event (void *self, void *arg, const struct hv_event_info *e)
     vmi_reconcile (v);
 }
 
+static void
+on_guest (void *self, void *arg, const struct hv_event_info *e)
+{
+  struct vmi *vmi = arg;
+  struct hv_agent_changed c = { 0 };
+  (void) self;
+  if (vmi->host->api->decode (vmi->host, &hv_agent_changed_record, e->data, HV_DECODE_OPEN, &c, NULL) < 0)
+    return;
+  struct vmi_vm *v = vmi_vm_of_domain (vmi, c.vm);
+  if (v == NULL || v->backend == NULL || strcmp (v->backend, c.backend) != 0)
+    return;
+  if (strcmp (hv_agent_reading_words[c.what], "users") == 0 || strcmp (hv_agent_reading_words[c.what], "filesystems") == 0)
+    return; /* nothing of it is shown with the instance */
+  v->agent_news = 1;
+  vmi_agent_follow (v);
+}
+
 void
 vmi_subscribe (struct vmi *vmi)
 {
   struct hv_host *h = vmi->host;
   (void) h->api->subscribe (h, "*.lifecycle", on_event, vmi);
   (void) h->api->subscribe (h, "*.agent", on_event, vmi);
+  (void) h->api->subscribe (h, "guest-agent.changed", on_guest, vmi);
 }

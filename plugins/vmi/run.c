@@ -268,6 +268,39 @@ vmi_unfreeze (void *self, struct hv_call *call, const void *args, void *result, 
   return r;
 }
 
+/* Of a running instance's guest, from what guest-agent knows. */
+static int
+ask_known (struct vmi *vmi, const void *args, const char *verb, const struct hv_record *record, void *ret, struct hv_err *err)
+{
+  struct hv_host *h = vmi->host;
+  HV_CLEAN (vmi_vm) struct vmi_vm *v = NULL;
+  struct hv_call_options o = { .struct_size = sizeof o, .max_age_ms = VMI_AGENT_KNOWN_MS };
+  struct hv_agent_args a = { 0 };
+  int r = need_running (vmi, args, &v, err);
+  if (r < 0)
+    return r;
+  HV_SET (&a, vm, hv_strdup (h, v->domain));
+  HV_SET (&a, backend, hv_strdup (h, v->backend));
+  const char *method = hv_printf (h, "guest-agent.%s", verb);
+  if (method == NULL || a.vm == NULL || a.backend == NULL)
+    return vmi_no_memory (err);
+  return h->api->call (h, method, &hv_agent_args_record, &a, record, ret, &o, err);
+}
+
+int
+vmi_userlist (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  (void) call;
+  return ask_known (self, args, "users", &hv_agent_users_record, result, err);
+}
+
+int
+vmi_fslist (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  (void) call;
+  return ask_known (self, args, "filesystems", &hv_agent_filesystems_record, result, err);
+}
+
 #define COPY(to, member, from, source) \
   do { \
     if (HV_HAS (from, source)) \
@@ -278,21 +311,13 @@ int
 vmi_guestosinfo (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
 {
   struct vmi *vmi = self;
-  struct hv_host *h = vmi->host;
   struct vmi_guest_info *ret = result;
-  HV_CLEAN (vmi_vm) struct vmi_vm *v = NULL;
-  struct hv_agent_args a = { 0 };
   struct hv_agent_info info;
   struct hv_agent_osinfo os;
   (void) call;
-  int r = need_running (vmi, args, &v, err);
-  if (r < 0)
-    return r;
-  HV_SET (&a, vm, hv_strdup (h, v->domain));
-  HV_SET (&a, backend, hv_strdup (h, v->backend));
-  r = hv_call_method (h, "guest-agent.info", hv_agent_args, &a, hv_agent_info, &info, err);
+  int r = ask_known (vmi, args, "info", &hv_agent_info_record, &info, err);
   if (r == 0)
-    r = hv_call_method (h, "guest-agent.osinfo", hv_agent_args, &a, hv_agent_osinfo, &os, err);
+    r = ask_known (vmi, args, "osinfo", &hv_agent_osinfo_record, &os, err);
   if (r < 0)
     return r;
   HV_SET (ret, guestAgentVersion, info.version);

@@ -81,6 +81,7 @@ fingerprint (const struct vmi_vm *v)
   h = mix (h, v->run.exists ? 1 + v->run.phase : 0);
   h = mix (h, v->strategy << 8 | v->deleting);
   h = mix (h, v->seen.state << 1 | v->seen.agent);
+  h = mix (h, (uint64_t) v->agent_changes << 1 | v->frozen);
   for (uint32_t i = 0; i < VMI_CONDITIONS; i++)
     h = mix (h, v->conditions[i].status);
   for (const char *c = vmi_printable_status (v); *c != '\0'; c++)

@@ -317,6 +317,8 @@ vmi_view_instance (struct vmi_vm *v, struct vmi_vmi_view *ret, struct hv_err *er
     r = vmi_network_view (v, ret, err);
   view_extra (v, &ret->hvkit);
   view_os (v, &ret->status.guestOSInfo, &ret->hvkit);
+  if (v->frozen)
+    HV_SET (&ret->status, fsFreezeStatus, "frozen");
   ret->has.metadata = ret->has.status = ret->has.hvkit = 1;
   return r;
 }

@@ -86,6 +86,7 @@ HV_RECORD_STRUCT (vmi_kernel_status, VMI_KERNEL_STATUS);
 #define VMI_VMI_STATUS(F, T) \
   F (T, RECS, vmi_condition_view, conditions, HV_REQUIRED, "conditions") \
   F (T, REC, vmi_topology, currentCPUTopology, 0, "processor") \
+  F (T, STR, _, fsFreezeStatus, 0, "frozen, while the guest's file systems are") \
   F (T, REC, vmi_os_info, guestOSInfo, HV_REQUIRED, "as the guest agent says") \
   F (T, RECS, vmi_interface_view, interfaces, HV_REQUIRED, "network interfaces") \
   F (T, REC, vmi_machine_view, machine, 0, "machine type") \

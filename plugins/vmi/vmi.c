@@ -118,6 +118,9 @@ CLI (console, .words = "console", .positional = "name", .flags = HV_CLI_TERMINAL
 CLI (vnc, .words = "vnc", .positional = "name");
 CLI (screenshot, .words = "screenshot", .positional = "name");
 CLI (wait, .words = "wait vmi", .positional = "name", .done = "virtualmachineinstance.kubevirt.io/{name} condition met");
+CLI (userlist, .words = "userlist", .positional = "name", .list = "items", .columns = "NAME=name DOMAIN=domain LOGIN=login_ms:age");
+CLI (fslist, .words = "fslist", .positional = "name", .list = "items",
+     .columns = "MOUNTPOINT=mountpoint TYPE=type USED=used_bytes:bytes SIZE=total_bytes:bytes NAME=name");
 CLI (guestosinfo, .words = "guestosinfo", .positional = "name");
 
 /* --- the tables --- */
@@ -192,6 +195,12 @@ const struct hv_plugin vmi_plugin = {
                     HV_METHOD ("wait", HV_VIEWER, vmi_wait, &vmi_wait_args_record, &vmi_wait_result_record,
                                "Answer when an instance has a phase or a condition, or is gone", .flags = HV_READ,
                                .timeout_ms = WAIT_MS, .cli = &cli_wait),
+                    HV_METHOD ("userlist", HV_VIEWER, vmi_userlist, &vmi_ref_args_record, &hv_agent_users_record,
+                               "Who is logged in, as the guest agent says", .flags = HV_READ,
+                               .timeout_ms = 30000, .cli = &cli_userlist),
+                    HV_METHOD ("fslist", HV_VIEWER, vmi_fslist, &vmi_ref_args_record, &hv_agent_filesystems_record,
+                               "The guest's file systems, as its agent says", .flags = HV_READ,
+                               .timeout_ms = 30000, .cli = &cli_fslist),
                     HV_METHOD ("guestosinfo", HV_VIEWER, vmi_guestosinfo, &vmi_ref_args_record, &vmi_guest_info_record,
                                "What the guest agent says of its operating system", .flags = HV_READ,
                                .timeout_ms = 30000, .cli = &cli_guestosinfo),

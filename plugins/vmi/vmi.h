@@ -160,6 +160,8 @@ struct vmi_vm {
 
   /* the guest agent */
   uint8_t agent_known, agent_asking;
+  uint8_t agent_news, frozen; /* news: the guest says something else than before; frozen: its file systems are */
+  uint32_t agent_changes;     /* so far */
   uint32_t agent_failures;
   struct hv_timer *agent_retry;
   char *agent_version;
@@ -278,7 +280,7 @@ int vmi_provider_choose (struct vmi *, const struct hv_iface *, const char *name
 int vmi_network_attach (struct vmi_vm *, const struct vmi_virtual_machine *, const struct vmi_spec *, struct hv_machine *,
                         struct hv_err *);
 int vmi_network_detach (struct vmi_vm *, struct hv_err *); /* all of them */
-int vmi_network_misses_addresses (struct vmi_vm *); /* of an interface that only the guest can tell of */
+int vmi_network_misses_addresses (struct vmi_vm *);        /* of an interface that only the guest can tell of */
 
 /* --- image.c [coro] --- */
 int vmi_image_pull (struct vmi_vm *, struct vmi_volume_plan *, uint32_t volume,
@@ -324,6 +326,7 @@ int vmi_start_run (struct vmi_vm *, struct hv_err *);
 int vmi_new_run (struct vmi_vm *, struct hv_err *);
 
 /* --- agent.c --- */
+#define VMI_AGENT_KNOWN_MS 600000u       /* guest-agent asks oftener than that, and says when something changed */
 void vmi_agent_follow (struct vmi_vm *); /* after every observation */
 void vmi_agent_forget (struct vmi_vm *);
 int vmi_agent_osinfo (struct vmi_vm *, struct hv_agent_osinfo *ret, struct hv_err *); /* what is known, decoded */
@@ -381,6 +384,8 @@ int vmi_screenshot (void *, struct hv_call *, const void *, void *, struct hv_er
 /* run.c: the instance, referenced; it runs. NOT_FOUND, FAILED_PRECONDITION. */
 int vmi_need_running (struct vmi *, const char *namespace_, const char *name, struct vmi_vm **ret, struct hv_err *);
 int vmi_wait (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_userlist (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_fslist (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_guestosinfo (void *, struct hv_call *, const void *, void *, struct hv_err *);
 extern const struct hv_plugin vmi_plugin;
 #endif

@@ -52,7 +52,17 @@ class Guest:
 
     def agent(self, command, timeout_ms=20000, **arguments):
         text = json.dumps({"execute": command, **({"arguments": arguments} if arguments else {})})
-        reply = json.loads(self.call("agent_command", command=text, timeout_ms=timeout_ms)["reply"])
+        reply = None
+
+        def answered():
+            nonlocal reply
+            try:
+                reply = json.loads(self.call("agent_command", command=text, timeout_ms=timeout_ms)["reply"])
+            except RpcError as e:
+                if e.code != "ABORTED":  # hvkitd itself asks the guest something
+                    raise
+            return reply is not None
+        until("the guest's turn to answer", answered, 30, step=0.005)
         if "error" in reply:
             raise RpcError("UNKNOWN", f"{command}: {reply['error']}", {})
         return reply["return"]

@@ -426,6 +426,130 @@ test_thawed_after_a_restart (void **state)
   assert_string_equal (w->commands[1], "{\"execute\":\"guest-fsfreeze-thaw\"}");
 }
 
+/* --- by itself --- */
+
+/* A guest that answers what it is asked, whatever order that comes in. */
+struct guest {
+  unsigned asked, of_users, silent;
+  const char *users;
+};
+
+static char *
+answering (void *arg, const char *args_json, int *ret_code)
+{
+  static const char *const said[][2] = {
+    { "guest-info", "{\"version\":\"8.0\",\"supported_commands\":[]}" },
+    { "guest-get-osinfo", "{\"id\":\"debian\"}" },
+    { "guest-get-host-name", "{\"host-name\":\"h\"}" },
+    { "guest-fsfreeze-status", "\"thawed\"" },
+    { "guest-network-get-interfaces", "[]" },
+  };
+  struct guest *g = arg;
+  const char *answer = NULL;
+  char *reply = NULL, *text = NULL;
+  g->asked++;
+  if (g->silent) {
+    *ret_code = HV_E_DEADLINE_EXCEEDED;
+    return strdup ("it does not answer");
+  }
+  for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+    if (strstr (args_json, said[i][0]) != NULL)
+      answer = said[i][1];
+  if (strstr (args_json, "guest-get-users") != NULL) {
+    g->of_users++;
+    answer = g->users;
+  }
+  if (asprintf (&reply, answer != NULL ? "{\"return\":%s}" : "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"no\"}}", answer)
+      < 0)
+    return NULL;
+  json_t *all = json_pack ("{s:s}", "reply", reply);
+  text = json_dumps (all, 0);
+  json_decref (all);
+  free (reply);
+  *ret_code = 0;
+  return text;
+}
+
+static int
+users_are_known (void *arg)
+{
+  return ((struct guest *) arg)->of_users >= 3;
+}
+
+static void
+expect_changed (struct world *w, const char *what)
+{
+  char *e = hv_fake_wait_event (w->fake, "guest-agent.changed", 20000);
+  if (e == NULL || strstr (e, what) == NULL)
+    fail_msg ("%s: %s was expected", e != NULL ? e : "nothing", what);
+  free (e);
+}
+
+static void
+test_polled_while_connected (void **state)
+{
+  struct world *w = *state;
+  struct guest g = { .users = "[]" };
+  hv_fake_free (w->fake);
+  w->fake = hv_fake_new (&hv_guest_agent_plugin, "{\"user_ms\":50,\"freeze_ms\":0}", NULL, NULL);
+  hv_fake_answer (w->fake, "hv.agent_command", answering, &g);
+  hv_fake_emit (w->fake, "hv.agent", "{\"vm\":\"a\",\"connected\":true}");
+  static const char *const all[] = { "info", "osinfo", "hostname", "users", "interfaces" }; /* of the others it knows nothing */
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    expect_changed (w, all[i]);
+  assert_true (hv_fake_run_until (w->fake, users_are_known, &g, 20000));
+  unsigned before = g.asked;
+  json_decref (call (w, "osinfo", "{\"vm\":\"a\",\"backend\":\"hv\",\"_max_age_ms\":60000}", 0, "\"source\":\"cache\""));
+  g.users = "[{\"user\":\"root\",\"login-time\":1.5}]";
+  expect_changed (w, "users"); /* and of nothing else */
+  json_decref (call (w, "users", "{\"vm\":\"a\",\"backend\":\"hv\",\"_max_age_ms\":60000}", 0, "root"));
+  assert_true (g.asked > before && g.asked - before < 100);
+  /* a paused guest is not asked, nor one whose agent is gone; what they said stays */
+  hv_fake_emit (w->fake, "hv.lifecycle", "{\"vm\":\"a\",\"state\":\"paused\"}");
+  (void) hv_fake_run_until (w->fake, users_are_known, &(struct guest){ 0 }, 100);
+  before = g.asked;
+  (void) hv_fake_run_until (w->fake, users_are_known, &(struct guest){ 0 }, 300);
+  assert_int_equal (g.asked, before);
+  hv_fake_emit (w->fake, "hv.lifecycle", "{\"vm\":\"a\",\"state\":\"running\"}");
+  g.of_users = 0;
+  assert_true (hv_fake_run_until (w->fake, users_are_known, &g, 20000));
+  hv_fake_emit (w->fake, "hv.agent", "{\"vm\":\"a\",\"connected\":false}");
+  (void) hv_fake_run_until (w->fake, users_are_known, &(struct guest){ 0 }, 100);
+  before = g.asked;
+  (void) hv_fake_run_until (w->fake, users_are_known, &(struct guest){ 0 }, 300);
+  assert_int_equal (g.asked, before);
+  json_decref (call (w, "users", "{\"vm\":\"a\",\"backend\":\"hv\",\"_max_age_ms\":60000}", 0, "root"));
+  /* and goes with the machine */
+  hv_fake_emit (w->fake, "hv.lifecycle", "{\"vm\":\"a\",\"state\":\"stopped\"}");
+  (void) hv_fake_run_until (w->fake, users_are_known, &(struct guest){ 0 }, 100);
+  json_decref (call (w, "users", "{\"vm\":\"a\",\"backend\":\"hv\",\"_max_age_ms\":60000}", 0, "\"source\":\"live\""));
+}
+
+/* One that says nothing is not asked everything, again and again: others wait for their turn. */
+static void
+test_a_silent_guest_is_left_alone (void **state)
+{
+  struct world *w = *state;
+  struct guest g = { .silent = 1 };
+  hv_fake_answer (w->fake, "hv.agent_command", answering, &g);
+  hv_fake_emit (w->fake, "hv.agent", "{\"vm\":\"a\",\"connected\":true}");
+  (void) hv_fake_run_until (w->fake, users_are_known, &(struct guest){ 0 }, 1000);
+  assert_int_equal (g.asked, 1);
+}
+
+/* Those that connected before the plugin was there. */
+static void
+test_connected_before (void **state)
+{
+  struct world *w = *state;
+  struct guest g = { .users = "[]" };
+  hv_fake_answer (w->fake, "hv.agent_command", answering, &g);
+  hv_fake_provide (w->fake, "hv", "hypervisor", 1);
+  hv_fake_answer_json (w->fake, "hv.list", 0, "{\"items\":[{\"vm\":\"a\",\"state\":\"running\",\"agent_connected\":true}]}");
+  hv_fake_restart (w->fake);
+  expect_changed (w, "info");
+}
+
 int
 main (void)
 {
@@ -446,6 +570,9 @@ main (void)
     TEST (test_passwords_and_keys),
     TEST (test_freezing),
     TEST (test_thawed_after_a_restart),
+    TEST (test_polled_while_connected),
+    TEST (test_a_silent_guest_is_left_alone),
+    TEST (test_connected_before),
   };
   return cmocka_run_group_tests_name ("guest-agent", tests, NULL, NULL);
 }

@@ -765,6 +765,10 @@ the_agent_is_asked_until_it_answers (void **state)
   assert_int_equal (code, 0);
   assert_non_null (strstr (info, "\"guestAgentVersion\":\"8.2.0\",\"hostname\":\"h1\""));
   free (info);
+  see (w, "get_vmi", "status.fsFreezeStatus", NULL);
+  hv_fake_answer_json (w->fake, "guest-agent.freeze_status", 0, "{\"status\":\"frozen\"}");
+  hv_fake_emit (w->fake, "guest-agent.changed", "{\"vm\":\"default_a\",\"backend\":\"qmp\",\"what\":\"freeze_status\"}");
+  see (w, "get_vmi", "status.fsFreezeStatus", "frozen");
   w->agent = 0;
   hv_fake_emit (w->fake, "qmp.agent", "{\"vm\":\"default_a\",\"connected\":false}");
   see (w, "get_vmi", "hvkit.agent", NULL);

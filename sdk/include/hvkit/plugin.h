@@ -162,6 +162,7 @@ struct hv_call_options {
   uint32_t timeout_ms; /* 0: the method's default, never more than what is left of the caller's own deadline */
   const char *idempotency_key;
   struct hv_call *progress_of; /* who waits for this call is told what the other reports; NULL: nobody is */
+  uint64_t max_age_ms;         /* of a read: its answer may be what was known this long ago; 0: live */
 };
 
 /* A child process. It is started with: its own session, no descriptor but those listed, the default signal mask,

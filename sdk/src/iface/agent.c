@@ -5,6 +5,9 @@
 const char *const hv_agent_freeze_state_words[] = { "thawed", "frozen", NULL };
 const char *const hv_agent_shutdown_mode_words[] = { "powerdown", "halt", "reboot", NULL };
 
+const char *const hv_agent_reading_words[]
+    = { "info", "osinfo", "hostname", "timezone", "users", "filesystems", "interfaces", "freeze_status", NULL };
+
 HV_RECORD_TABLE (hv_agent_args, HV_AGENT_ARGS, "names a VM");
 HV_RECORD_TABLE (hv_agent_ping, HV_AGENT_PING, "the agent answered");
 HV_RECORD_TABLE (hv_agent_info, HV_AGENT_INFO, "the agent itself");
@@ -30,6 +33,7 @@ HV_RECORD_TABLE (hv_agent_ssh_keys_add_args, HV_AGENT_SSH_KEYS_ADD_ARGS, "argume
 HV_RECORD_TABLE (hv_agent_ssh_keys, HV_AGENT_SSH_KEYS, "a user's keys");
 HV_RECORD_TABLE (hv_agent_shutdown_args, HV_AGENT_SHUTDOWN_ARGS, "arguments of shutdown");
 HV_RECORD_TABLE (hv_agent_raw_args, HV_AGENT_RAW_ARGS, "arguments of command");
+HV_RECORD_TABLE (hv_agent_changed, HV_AGENT_CHANGED, "a guest says something else than before");
 HV_RECORD_TABLE (hv_agent_raw_result, HV_AGENT_RAW_RESULT, "answer to command");
 
 /* --- how the verbs look on the command line --- */
@@ -133,5 +137,7 @@ const struct hv_iface hv_iface_agent = {
                                               &hv_agent_verb_shutdown,
                                               &hv_agent_verb_command,
                                               NULL },
-  .events = (const struct hv_event *const[]){ NULL },
+  .events
+  = (const struct hv_event *const[]){ HV_EVENT ("changed", &hv_agent_changed_record, "A guest says something else than before"),
+                                      NULL },
 };

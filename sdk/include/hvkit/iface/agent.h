@@ -102,7 +102,9 @@ HV_RECORD_STRUCT (hv_agent_freeze_result, HV_AGENT_FREEZE_RESULT);
 #define HV_AGENT_THAWED 0u
 #define HV_AGENT_FROZEN 1u
 extern const char *const hv_agent_freeze_state_words[];
-#define HV_AGENT_FREEZE_STATUS(F, T) F (T, ENUM, hv_agent_freeze_state, status, HV_REQUIRED, "as the guest says")
+#define HV_AGENT_FREEZE_STATUS(F, T) \
+  F (T, ENUM, hv_agent_freeze_state, status, HV_REQUIRED, "as the guest says") \
+  HV_AGENT_AGE_FIELDS_ (F, T)
 HV_RECORD_STRUCT (hv_agent_freeze_status, HV_AGENT_FREEZE_STATUS);
 
 #define HV_AGENT_EXEC_ARGS(F, T) \
@@ -166,6 +168,17 @@ HV_RECORD_STRUCT (hv_agent_shutdown_args, HV_AGENT_SHUTDOWN_ARGS);
 HV_RECORD_STRUCT (hv_agent_raw_args, HV_AGENT_RAW_ARGS);
 #define HV_AGENT_RAW_RESULT(F, T) F (T, STR, _, reply, HV_REQUIRED, "what the agent returned, as JSON; not to be trusted")
 HV_RECORD_STRUCT (hv_agent_raw_result, HV_AGENT_RAW_RESULT);
+
+/* --- events --- */
+
+/* A provider asks guests by itself, as often as it is configured to, and says when one answers something else than before. The value
+ * is had with _max_age_ms, from what is known. */
+extern const char *const hv_agent_reading_words[]; /* the verbs: info, osinfo, hostname, timezone, users, filesystems, interfaces, freeze_status */
+#define HV_AGENT_CHANGED(F, T) \
+  F (T, STR, _, vm, HV_REQUIRED, "domain name") \
+  F (T, STR, _, backend, HV_REQUIRED, "instance that runs it") \
+  F (T, ENUM, hv_agent_reading, what, HV_REQUIRED, "the verb whose answer changed")
+HV_RECORD_STRUCT (hv_agent_changed, HV_AGENT_CHANGED);
 
 /* --- the verbs: base tables for HV_IMPLEMENT --- */
 extern const struct hv_method hv_agent_verb_ping, hv_agent_verb_info, hv_agent_verb_osinfo, hv_agent_verb_interfaces;
