@@ -55,7 +55,7 @@ vmi_get_node (void *self, struct hv_call *call, const void *args, void *result, 
   HV_SET (node, status, backends.count > 0 ? "Ready" : "NotReady");
   HV_SET (node, arch, vmi->node.arch);
   HV_SET (node, cpus, (uint32_t) sysconf (_SC_NPROCESSORS_ONLN));
-  HV_SET (node, memory_bytes, (uint64_t) sysconf (_SC_PHYS_PAGES) * (uint64_t) sysconf (_SC_PAGESIZE));
+  HV_SET (node, memory_bytes, vmi_node_memory ());
   HV_SET (node, backends, ((struct hv_strs){ texts, backends.count }));
   HV_SET (node, kernel, u->release);
   ret->items.items = node;

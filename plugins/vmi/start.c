@@ -76,6 +76,8 @@ vmi_start_run (struct vmi_vm *v, struct hv_err *err)
   if (r == 0)
     r = choose_backend (v, o, err);
   if (r == 0)
+    r = vmi_memory_admit (v, err);
+  if (r == 0)
     vmi_vm_phase (v, VMI_SCHEDULING);
   if (r == 0)
     r = vmi_volumes_prepare (v, s, plans, err);

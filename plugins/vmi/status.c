@@ -149,6 +149,8 @@ vmi_printable_status (const struct vmi_vm *v)
     return "Terminating";
   if (is_running (v))
     return running_status (v);
+  if (vmi_wanted (v) && v->failure_code == HV_E_RESOURCE_EXHAUSTED && v->run.exists && v->run.phase == VMI_PENDING)
+    return "ErrorUnschedulable";
   if (vmi_wanted (v))
     return v->failure != NULL ? "CrashLoopBackOff" : v->run.exists && v->run.phase < VMI_SCHEDULED ? "Provisioning" : "Starting";
   return v->run.exists && !vmi_vm_final (v) ? "Stopping" : "Stopped";

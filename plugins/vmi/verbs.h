@@ -77,6 +77,47 @@ HV_RECORD_STRUCT (vmi_freeze_args, VMI_FREEZE_ARGS);
 HV_RECORD_STRUCT (vmi_get_args, VMI_GET_ARGS);
 HV_RECORD_EMPTY_STRUCT (vmi_node_args);
 
+#define VMI_OVERHEAD_ARGS(F, T) \
+  F (T, STR, _, manifest, HV_REQUIRED | HV_FILE, "YAML or JSON, up to 64 documents", .umin = 1, .max = 1048576) \
+  F (T, STR, _, kubevirt, 0, "whose figures: 1.2.2, v1.5, main", .def = "1.2.2", .umin = 1, .max = 32) \
+  F (T, STR, _, namespace, 0, "for objects that name none", .def = "default", .pattern = "name")
+HV_RECORD_STRUCT (vmi_overhead_args, VMI_OVERHEAD_ARGS);
+#define VMI_OVERHEAD_ROW(F, T) \
+  F (T, STR, _, namespace, HV_REQUIRED, "namespace") \
+  F (T, STR, _, name, HV_REQUIRED, "name") \
+  F (T, U64, _, request_bytes, HV_REQUIRED, "asked for the guest", .unit = "bytes") \
+  F (T, U64, _, overhead_bytes, HV_REQUIRED, "beyond that", .unit = "bytes") \
+  F (T, U64, _, total_bytes, HV_REQUIRED, "both", .unit = "bytes") \
+  F (T, U64, _, pagetable_bytes, HV_REQUIRED, "of the overhead: page tables", .unit = "bytes") \
+  F (T, U64, _, processes_bytes, HV_REQUIRED, "of it: KubeVirt's processes, and QEMU's own", .unit = "bytes") \
+  F (T, U64, _, vcpus_bytes, HV_REQUIRED, "of it: virtual CPUs", .unit = "bytes") \
+  F (T, U64, _, io_thread_bytes, HV_REQUIRED, "of it: the I/O thread", .unit = "bytes") \
+  F (T, U64, _, video_bytes, HV_REQUIRED, "of it: the display", .unit = "bytes") \
+  F (T, U64, _, guaranteed_bytes, HV_REQUIRED, "of it: for what is guaranteed", .unit = "bytes") \
+  F (T, STR, _, qos, HV_REQUIRED, "quality of service")
+HV_RECORD_STRUCT (vmi_overhead_row, VMI_OVERHEAD_ROW);
+#define VMI_OVERHEAD_LIST(F, T) F (T, RECS, vmi_overhead_row, items, HV_REQUIRED, "the VMs of the manifest")
+HV_RECORD_STRUCT (vmi_overhead_list, VMI_OVERHEAD_LIST);
+
+#define VMI_TOP_MAX 1000u
+#define VMI_TOP_ARGS(F, T) \
+  F (T, STR, _, name, 0, "only this one", .pattern = "subdomain") \
+  VMI_NAMESPACE_FIELD (F, T) \
+  F (T, BOOL, _, all_namespaces, 0, "of every namespace", .def = "false") \
+  F (T, U32, _, interval_ms, 0, "how long processor time is measured", .unit = "ms", .def = "1000", .umin = 100, .max = 60000)
+HV_RECORD_STRUCT (vmi_top_args, VMI_TOP_ARGS);
+#define VMI_TOP_ROW(F, T) \
+  F (T, STR, _, namespace, HV_REQUIRED, "namespace") \
+  F (T, STR, _, name, HV_REQUIRED, "name") \
+  F (T, U32, _, cpu_millicores, 0, "processor time used; 1000 is one processor") \
+  F (T, U32, _, vcpus, 0, "virtual CPUs") \
+  F (T, U64, _, memory_bytes, 0, "resident memory of its process", .unit = "bytes") \
+  F (T, U64, _, guest_bytes, 0, "memory the guest has", .unit = "bytes") \
+  F (T, U64, _, reckoned_bytes, HV_REQUIRED, "what it is reckoned at, as 'overhead' says", .unit = "bytes")
+HV_RECORD_STRUCT (vmi_top_row, VMI_TOP_ROW);
+#define VMI_TOP_LIST(F, T) F (T, RECS, vmi_top_row, items, HV_REQUIRED, "VMs that run")
+HV_RECORD_STRUCT (vmi_top_list, VMI_TOP_LIST);
+
 /* `for` is the word of kubectl and a keyword of C. */
 #define VMI_WAIT_ARGS(F, T) \
   VMI_NAME_FIELD (F, T) \

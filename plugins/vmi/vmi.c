@@ -118,6 +118,13 @@ CLI (console, .words = "console", .positional = "name", .flags = HV_CLI_TERMINAL
 CLI (vnc, .words = "vnc", .positional = "name");
 CLI (screenshot, .words = "screenshot", .positional = "name");
 CLI (wait, .words = "wait vmi", .positional = "name", .done = "virtualmachineinstance.kubevirt.io/{name} condition met");
+CLI (overhead, .list = "items", .shorts = "f=manifest",
+     .columns = "NAME=name REQUEST=request_bytes OVERHEAD=overhead_bytes TOTAL=total_bytes QOS=qos",
+     .wide = "PAGETABLE=pagetable_bytes PROCESSES=processes_bytes VCPUS=vcpus_bytes IOTHREAD=io_thread_bytes VIDEO=video_bytes "
+             "GUARANTEED=guaranteed_bytes");
+CLI (top, .words = "top|top vmi|top vm", .positional = "name?", .list = "items", .shorts = "A=all_namespaces",
+     .columns = "NAME=name CPU(m)=cpu_millicores MEMORY=memory_bytes:bytes GUEST=guest_bytes:bytes RECKONED=reckoned_bytes:bytes",
+     .wide = "NAMESPACE=namespace VCPUS=vcpus");
 CLI (userlist, .words = "userlist", .positional = "name", .list = "items", .columns = "NAME=name DOMAIN=domain LOGIN=login_ms:age");
 CLI (fslist, .words = "fslist", .positional = "name", .list = "items",
      .columns = "MOUNTPOINT=mountpoint TYPE=type USED=used_bytes:bytes SIZE=total_bytes:bytes NAME=name");
@@ -195,6 +202,11 @@ const struct hv_plugin vmi_plugin = {
                     HV_METHOD ("wait", HV_VIEWER, vmi_wait, &vmi_wait_args_record, &vmi_wait_result_record,
                                "Answer when an instance has a phase or a condition, or is gone", .flags = HV_READ,
                                .timeout_ms = WAIT_MS, .cli = &cli_wait),
+                    HV_METHOD ("overhead", HV_VIEWER, vmi_overhead_verb, &vmi_overhead_args_record, &vmi_overhead_list_record,
+                               "The memory that the VMs of a manifest are reckoned at, by KubeVirt's formula", .flags = HV_READ,
+                               .cli = &cli_overhead),
+                    HV_METHOD ("top", HV_VIEWER, vmi_top, &vmi_top_args_record, &vmi_top_list_record,
+                               "Processor time and memory that VMs use", .flags = HV_READ, .timeout_ms = 90000, .cli = &cli_top),
                     HV_METHOD ("userlist", HV_VIEWER, vmi_userlist, &vmi_ref_args_record, &hv_agent_users_record,
                                "Who is logged in, as the guest agent says", .flags = HV_READ,
                                .timeout_ms = 30000, .cli = &cli_userlist),

@@ -20,6 +20,8 @@
      .def = "1000", .umin = 1, .max = 3600000) \
   F (T, U32, _, retry_max_ms, 0, "but at most after this long", .unit = "ms", .def = "300000", .umin = 1, .max = 3600000) \
   F (T, U32, _, settle_ms, 0, "a VM that ran this long has not failed to start", .unit = "ms", .def = "60000", .max = 3600000) \
+  F (T, BOOL, _, admission, 0, "a VM is not started when the node's memory is promised to others", .def = "true") \
+  F (T, U64, _, memory_reserve_bytes, 0, "of the node's memory, not for VMs", .unit = "bytes", .def = "0") \
   F (T, U32, _, agent_retry_ms, 0, \
      "a guest agent that does not answer is asked again after this long, then twice as long each time", .unit = "ms", \
      .def = "500", .umin = 1, .max = 60000)
@@ -325,6 +327,11 @@ uint64_t vmi_grace_ms (struct vmi_vm *);
 int vmi_start_run (struct vmi_vm *, struct hv_err *);
 int vmi_new_run (struct vmi_vm *, struct hv_err *);
 
+/* --- memory.c --- */
+/* RESOURCE_EXHAUSTED when the node does not have the memory that the instance is reckoned at. */
+int vmi_memory_admit (struct vmi_vm *, struct hv_err *);
+uint64_t vmi_node_memory (void);
+
 /* --- agent.c --- */
 #define VMI_AGENT_KNOWN_MS 600000u       /* guest-agent asks oftener than that, and says when something changed */
 void vmi_agent_follow (struct vmi_vm *); /* after every observation */
@@ -384,6 +391,8 @@ int vmi_screenshot (void *, struct hv_call *, const void *, void *, struct hv_er
 /* run.c: the instance, referenced; it runs. NOT_FOUND, FAILED_PRECONDITION. */
 int vmi_need_running (struct vmi *, const char *namespace_, const char *name, struct vmi_vm **ret, struct hv_err *);
 int vmi_wait (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_overhead_verb (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_top (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_userlist (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_fslist (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_guestosinfo (void *, struct hv_call *, const void *, void *, struct hv_err *);

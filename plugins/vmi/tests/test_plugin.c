@@ -1143,6 +1143,113 @@ a_damaged_record_is_shown_and_can_be_replaced (void **state)
   free (path);
 }
 
+/* --- the node's memory --- */
+
+#define RESOURCES "resources: {limits: {cpu: \"4\", memory: 4Gi}, requests: {cpu: \"4\", memory: 4Gi}}"
+
+static void
+expect_overhead (struct world *w, const char *manifest, const char *kubevirt, uint64_t total)
+{
+  int code;
+  json_t *args = json_pack ("{s:s, s:s}", "manifest", manifest, "kubevirt", kubevirt);
+  char *json = json_dumps (args, JSON_COMPACT), *answer = hv_fake_call (w->fake, "overhead", json, &code);
+  json_t *got = json_loads (answer, 0, NULL), *row = json_array_get (json_object_get (got, "items"), 0);
+  if (code != 0 || (uint64_t) json_integer_value (json_object_get (row, "total_bytes")) != total)
+    fail_msg ("KubeVirt %s: %s; %llu was expected", kubevirt, answer, (unsigned long long) total);
+  json_decref (got);
+  json_decref (args);
+  free (json);
+  free (answer);
+}
+
+/* The figures are KubeVirt's own: those of the reference's pod, and what its formula gives in other versions. */
+static void
+overhead_is_kubevirts (void **state)
+{
+  struct world *w = *state;
+  static const char vm[]
+      = "apiVersion: kubevirt.io/v1\nkind: VirtualMachine\nmetadata: {name: a}\nspec:\n  running: false\n  template:\n"
+        "    spec:\n      domain: {devices: {}, " RESOURCES "}\n";
+  expect_overhead (w, vm, "1.2.2", UINT64_C (4687134721));
+  expect_overhead (w, vm, "v1.4", UINT64_C (4687134721));
+  expect_overhead (w, vm, "1.5", UINT64_C (4697620481));
+  expect_overhead (w, vm, "1.6.0", UINT64_C (4714397697));
+  expect_overhead (w, vm, "v1.9", UINT64_C (4714397697));
+  expect_overhead (w, vm, "main", UINT64_C (4735369217));
+  expect_overhead (w, vm, "1.0", UINT64_C (4687134721) - 104857600);
+  static const char large[]
+      = "apiVersion: kubevirt.io/v1\nkind: VirtualMachineInstance\nmetadata: {name: a}\nspec:\n  domain: {devices: "
+        "{}, cpu: {cores: 8}, memory: {guest: 8Gi}}\n";
+  expect_overhead (w, large, "0.52", UINT64_C (8843689984));
+  static const char bare[]
+      = "apiVersion: kubevirt.io/v1\nkind: VirtualMachineInstance\nmetadata: {name: a}\nspec:\n  domain: {devices: "
+        "{autoattachGraphicsDevice: false}, memory: {guest: 512M}}\n";
+  expect_overhead (w, bare, "1.2.2", UINT64_C (512000000) + 1000000 + (210 + 8 + 8) * UINT64_C (1048576));
+  expect_error (w, "overhead", "{\"manifest\":\"kind: x\",\"kubevirt\":\"latest\"}", HV_E_INVALID_ARGUMENT, "manifest");
+  json_t *args = json_pack ("{s:s, s:s}", "manifest", bare, "kubevirt", "latest");
+  char *json = json_dumps (args, JSON_COMPACT);
+  expect_error (w, "overhead", json, HV_E_INVALID_ARGUMENT, "'latest' is not a version");
+  json_decref (args);
+  free (json);
+}
+
+/* A node whose memory is promised already starts no more; what waits starts when there is room. */
+static void
+a_vm_without_memory_waits (void **state)
+{
+  struct world *w = *state;
+  char *config = text ("{\"retry_ms\":10,\"retry_max_ms\":50,\"memory_reserve_bytes\":%llu}",
+                       (unsigned long long) vmi_node_memory () - 100u * 1048576u);
+  hv_fake_free (w->fake);
+  w->fake = hv_fake_new (&vmi_plugin, config, NULL, NULL);
+  free (config);
+  hv_fake_provide (w->fake, "qmp", "hypervisor", 1);
+  script (w);
+  apply (w, with_claim (vm_manifest ("running: true", VOLUME)), "created");
+  see (w, "get_vm", "status.printableStatus", "ErrorUnschedulable");
+  see (w, "get_vmi", "status.phase", "Pending");
+  char *all = look (w, "get_vmi", "");
+  assert_non_null (strstr (all, "insufficient memory: it is reckoned at 499Mi, and the node has 100Mi"));
+  free (all);
+  assert_int_equal (w->starts, 0);
+  assert_int_equal (w->creates, 0);
+}
+
+static char *
+on_stats (void *arg, const char *args, int *code)
+{
+  uint64_t *ns = arg;
+  (void) args;
+  *code = 0;
+  *ns += 150000000; /* since it was asked before */
+  return text ("{\"items\":[{\"vm\":\"default_a\",\"state\":\"running\",\"cpu\":{\"total_ns\":%llu,\"vcpus\":1},"
+               "\"memory\":{\"resident_bytes\":1000,\"size_bytes\":268435456}},{\"vm\":\"other\",\"state\":\"running\"}]}",
+               (unsigned long long) *ns);
+}
+
+static void
+top_shows_what_is_used (void **state)
+{
+  struct world *w = *state;
+  uint64_t ns = 0;
+  hv_fake_answer (w->fake, "qmp.stats", on_stats, &ns);
+  apply (w, with_claim (vm_manifest ("running: true", VOLUME)), "created");
+  see (w, "get_vmi", "status.phase", "Running");
+  int code;
+  char *answer = hv_fake_call (w->fake, "top", "{\"interval_ms\":100}", &code);
+  json_t *got = json_loads (answer, 0, NULL), *items = json_object_get (got, "items"), *row = json_array_get (items, 0);
+  assert_int_equal (json_array_size (items), 1); /* not what is another's */
+  assert_string_equal (json_string_value (json_object_get (row, "name")), "a");
+  json_int_t m = json_integer_value (json_object_get (row, "cpu_millicores"));
+  assert_true (m > 0 && m <= 1500);
+  assert_int_equal (json_integer_value (json_object_get (row, "memory_bytes")), 1000);
+  assert_int_equal (json_integer_value (json_object_get (row, "reckoned_bytes")),
+                    268435456 + 524289 + (210 + 8 + 8 + 16) * 1048576);
+  json_decref (got);
+  free (answer);
+  expect_error (w, "top", "{\"name\":\"b\"}", HV_E_NOT_FOUND, "VirtualMachineInstance 'default/b'");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown (name, setup, teardown)
 
 int
@@ -1180,6 +1287,9 @@ main (void)
     TEST (an_image_with_a_base_of_its_own_is_refused),
     TEST (events_tell_of_changes),
     TEST (descriptions_have_events),
+    TEST (overhead_is_kubevirts),
+    TEST (a_vm_without_memory_waits),
+    TEST (top_shows_what_is_used),
     TEST (waiting_is_particular_about_words),
     TEST (a_damaged_record_is_shown_and_can_be_replaced),
   };
