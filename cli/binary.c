@@ -26,7 +26,8 @@ write_file (const char *path, const struct hv_node *data, struct hv_err *err)
 static void
 print_rest (struct hv_app *app, const struct hv_model_method *m, const struct hv_node *result)
 {
-  static const struct hv_model_field size = { .name = "size_bytes", .dashed = "size-bytes", .type = "u64", .unit = "bytes", .doc = "" };
+  static const struct hv_model_field size
+      = { .name = "size_bytes", .dashed = "size-bytes", .type = "u64", .unit = "bytes", .doc = "" };
   static const struct hv_model_record rest = { .name = "", .doc = "", .count = 1, .fields = &size };
   struct hv_node *map = hv_node_new (&app->arena, HV_NODE_MAP);
   hv_node_put (&app->arena, map, "file", hv_node_text (&app->arena, app->opt.file));

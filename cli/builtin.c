@@ -296,6 +296,14 @@ RECORD (completion_args, { .name = "shell",
                            .words = shells,
                            .record = &no_record,
                            .required = 1 });
+RECORD (run_args, NEEDED ("file", "str", "manifest of one virtual machine, and of what it needs; - reads it"),
+        FIELD ("grace_period_seconds", "u64", "for the guest to shut down, instead of the manifest's own"),
+        FIELD ("start_timeout", "u64", "seconds it may take until it runs (300)"),
+        FIELD ("state_dir", "str", "what the VM keeps (/var/lib/hvkit-run/FILE's name)"),
+        FIELD ("run_dir", "str", "sockets and logs (/run/hvkit-run/FILE's name)"),
+        FIELD ("manifests", "str", "the plugins (/etc/hvkit/plugins.d)"),
+        FIELD ("plugin_dir", "str", "where the plugins' files are, instead of where they were installed"),
+        FIELD ("hvkitd", "str", "the daemon's program (the one beside this)"));
 RECORD (help_args, FIELD ("command", "strs", "the command's words"));
 
 #define BUILTIN(words_, doc_, fn, args_, ...) \
@@ -308,6 +316,8 @@ const struct hv_model_method hv_builtins[] = {
   BUILTIN ("api", "methods and events of the daemon, or all about one", hv_builtin_api, &api_args, .positional = "name?"),
   BUILTIN ("call", "call any method; prints its result as JSON", run_call, &call_args, .positional = "method arguments?"),
   BUILTIN ("events", "show what happens, until Ctrl-C", hv_builtin_events, &events_args, .positional = NULL),
+  BUILTIN ("run", "run one VM in the foreground; the exit status is what became of it", hv_builtin_run, &run_args,
+           .positional = NULL, .read = 1, .shorts = "f=file"),
   BUILTIN ("plugin list", "plugin instances and their state", run_plugin_list, &no_record, .positional = NULL),
   BUILTIN ("plugin inspect", "one plugin instance and its actions", run_plugin_inspect, &inspect_args, .positional = "name"),
   BUILTIN ("ping", "ask whether the daemon answers", run_ping, &no_record, .positional = NULL),

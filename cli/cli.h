@@ -41,9 +41,9 @@ struct hv_model_method {
   const struct hv_model_record *args, *result;            /* never NULL */
   const char *words, *positional, *columns, *wide, *list; /* of `cli`; NULL: absent */
   const char *done, *watch, *shorts;
-  const char *stream; /* the field of the result that is a byte stream's token; NULL: none */
-  const char *binary; /* the one field of the result that is binary and always there; NULL: none */
-  uint8_t terminal;   /* the stream is for a person's terminal */
+  const char *stream;                       /* the field of the result that is a byte stream's token; NULL: none */
+  const char *binary;                       /* the one field of the result that is binary and always there; NULL: none */
+  uint8_t terminal;                         /* the stream is for a person's terminal */
   const struct hv_model_instance *instance; /* NULL: built in */
   hv_builtin_fn *builtin;
 };
@@ -157,7 +157,7 @@ void hv_run_catch_interrupt (void); /* from now on Ctrl-C only sets the flag */
 int hv_run_wait (struct hv_app *,
                  struct hv_err *); /* one round of the connection; 0 or HV_E_UNAVAILABLE; returns early on Ctrl-C */
 struct pollfd;
-int hv_run_poll (struct pollfd *, uint32_t n); /* waits for ever; negative: a signal came */
+int hv_run_poll (struct pollfd *, uint32_t n);                                 /* waits for ever; negative: a signal came */
 int hv_run_subscribe (struct hv_app *, const struct hv_client_subscription *); /* events.c; 0 or HV_E_* with app->err set */
 int hv_run_report (struct hv_app *, int code);                                 /* prints app->err; returns the exit status */
 int hv_run_method (struct hv_app *, const struct hv_model_method *, struct hv_node *args); /* call, page, print; an exit status */
@@ -169,6 +169,7 @@ int hv_proxy_run (struct hv_app *, const struct hv_model_method *, const struct 
 int hv_binary_run (struct hv_app *, const struct hv_model_method *, struct hv_node *args); /* binary.c */
 int hv_watch_run (struct hv_app *, const struct hv_model_method *, struct hv_node *args);
 int hv_builtin_events (struct hv_app *, struct hv_node *args);
+int hv_builtin_run (struct hv_app *, struct hv_node *args); /* foreground.c */
 int hv_builtin_api (struct hv_app *, struct hv_node *args);
 int hv_builtin_completion (struct hv_app *, struct hv_node *args);
 int hv_complete_run (struct hv_app *, int argc, char **argv); /* hvkit __complete -- words… */

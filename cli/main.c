@@ -185,7 +185,9 @@ run_line (struct hv_app *app, struct line *l)
   if (l->count == 0)
     return no_command (app, l);
   int local = found == 1 && c.method->builtin != NULL;
-  if (local && c.method->read)
+  if (local && c.method->builtin == hv_builtin_run)
+    ; /* it has a daemon of its own */
+  else if (local && c.method->read)
     (void) try_connect (app);
   else {
     int r = hv_app_connect (app);

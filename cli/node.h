@@ -48,7 +48,7 @@ struct hv_node *hv_node_get (const struct hv_node *map, const char *key);
 struct hv_node *hv_node_path (const struct hv_node *, const char *path, uint64_t n); /* "status.phase", "items.0.name" */
 const char *hv_node_str (const struct hv_node *map, const char *key);                /* NULL unless it is text */
 uint64_t hv_node_u64 (const struct hv_node *map, const char *key);                   /* 0 */
-int hv_node_true (const struct hv_node *map, const char *key);                     /* 0 */
+int hv_node_true (const struct hv_node *map, const char *key);                       /* 0 */
 int hv_node_has_word (const struct hv_node *list, const char *word);
 int hv_node_is_scalar (const struct hv_node *);
 

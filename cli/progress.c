@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Long work on stderr: a bar on a terminal, else a line per ten percent once it has lasted a while (with --progress=plain at once). */
+/* Long work on stderr: a bar on a terminal, else a line per ten percent once it has lasted a while (with --progress=plain at once).
+ */
 #include "cli.h"
 #include <inttypes.h>
 #include <string.h>

@@ -128,7 +128,8 @@ listen_ready (void *arg, uint32_t ready)
   }
   *v = (struct visit){ .next = p->visits, .proxy = p, .fd = fd };
   p->visits = v;
-  int r = hv_client_call_async (p->app->client, p->method->name, hv_client_packed (&p->args), &o, visit_answered, v, NULL, p->app->err);
+  int r = hv_client_call_async (p->app->client, p->method->name, hv_client_packed (&p->args), &o, visit_answered, v, NULL,
+                                p->app->err);
   if (r != 0) {
     hv_term_error ("%s: %s", hv_err_name (r), hv_err_message (p->app->err));
     visit_free (v);
@@ -154,7 +155,8 @@ listen_at (const char *path, struct hv_err *err)
 {
   struct sockaddr_un a = { .sun_family = AF_UNIX };
   if (*path == '\0' || strlen (path) >= sizeof a.sun_path)
-    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "--proxy '%s': a path of at most %zu bytes is wanted", path, sizeof a.sun_path - 1);
+    return hv_err_set (err, HV_E_INVALID_ARGUMENT, "--proxy '%s': a path of at most %zu bytes is wanted", path,
+                       sizeof a.sun_path - 1);
   memcpy (a.sun_path, path, strlen (path) + 1);
   HV_CLEAN (hv_fd) int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd >= 0 && is_left_behind (&a))

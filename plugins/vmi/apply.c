@@ -213,6 +213,16 @@ apply_all (struct vmi *vmi, const struct vmi_manifest *m, int dry_run, struct vm
   return r;
 }
 
+static void
+run_once (struct vmi_manifest *m)
+{
+  for (uint32_t i = 0; i < m->count; i++) {
+    struct vmi_vm_spec *s = &m->objects[i].vm.spec;
+    s->has.running = 0;
+    HV_SET (s, runStrategy, VMI_ONCE);
+  }
+}
+
 int
 vmi_apply (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
 {
@@ -224,6 +234,8 @@ vmi_apply (void *self, struct hv_call *call, const void *args, void *result, str
   int r = vmi_manifest_read (vmi->host, a->manifest, a->namespace, &m, err);
   if (r < 0)
     return r;
+  if (a->once)
+    run_once (&m);
   ret->items.items = hv_alloc (vmi->host, m.count * sizeof *ret->items.items);
   ret->items.count = m.count;
   if (ret->items.items == NULL)

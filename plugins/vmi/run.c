@@ -129,8 +129,8 @@ static int
 change_named (struct vmi *vmi, const char *namespace_, const char *name, plan_fn *plan, int64_t grace_s, struct hv_err *err)
 {
   HV_CLEAN (vmi_vm) struct vmi_vm *v = NULL;
-  struct vmi_vm *found = vmi_need (vmi, VMI_KIND_VM, namespace_, name, err);
-  if (found == NULL)
+  struct vmi_vm *found = vmi_vm_find (vmi, namespace_, name); /* or an instance on its own */
+  if (found == NULL && (found = vmi_need (vmi, VMI_KIND_VM, namespace_, name, err)) == NULL)
     return HV_E_NOT_FOUND;
   v = vmi_vm_ref (found);
   int r = change (v, plan, grace_s, err);

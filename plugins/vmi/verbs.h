@@ -10,6 +10,7 @@
 #define VMI_APPLY_ARGS(F, T) \
   F (T, STR, _, manifest, HV_REQUIRED | HV_FILE, "YAML or JSON, up to 64 documents", .umin = 1, .max = 1048576) \
   F (T, BOOL, _, dry_run, 0, "check everything and change nothing", .def = "false") \
+  F (T, BOOL, _, once, 0, "each VM runs once, from its start to its end, whatever its strategy", .def = "false") \
   F (T, STR, _, namespace, 0, "for objects that name none", .def = "default", .pattern = "name")
 HV_RECORD_STRUCT (vmi_apply_args, VMI_APPLY_ARGS);
 extern const char *const vmi_result_words[]; /* created, configured, unchanged, deleted, not found */
