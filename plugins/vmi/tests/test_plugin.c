@@ -704,13 +704,48 @@ an_instance_on_its_own_runs_once (void **state)
   apply (w, manifest, "\"object\":\"virtualmachineinstance.kubevirt.io/a\"");
   see (w, "get_vmi", "status.phase", "Running");
   see (w, "get_vm", "kind", NULL);
-  expect_error (w, "stop", "{\"name\":\"a\"}", HV_E_NOT_FOUND, "VirtualMachine 'default/a'");
+  expect_error (w, "start", "{\"name\":\"a\"}", HV_E_FAILED_PRECONDITION, "is already running");
+  expect_error (w, "stop", "{\"name\":\"b\"}", HV_E_NOT_FOUND, "VirtualMachine 'default/b'");
   change (w, "crashed", "crashed");
   see (w, "get_vmi", "status.phase", "Failed");
   expect_error (w, "wait", "{\"name\":\"a\",\"for\":\"Running\"}", HV_E_FAILED_PRECONDITION, "has ended: Failed");
   assert_int_equal (w->starts, 1);
   call (w, "delete_vmi", "{\"name\":\"a\"}");
   see (w, "get_vmi", "kind", NULL);
+}
+
+static void
+an_instance_on_its_own_is_stopped_and_started (void **state)
+{
+  struct world *w = *state;
+  apply (w,
+         with_claim (
+             text ("apiVersion: kubevirt.io/v1\nkind: VirtualMachineInstance\nmetadata: {name: a}\nspec:\n%s%s", DOMAIN, VOLUME)),
+         "created");
+  see (w, "get_vmi", "status.phase", "Running");
+  call (w, "stop", "{\"name\":\"a\"}");
+  see (w, "get_vmi", "status.phase", NULL);
+  assert_int_equal (w->starts, 1);
+  call (w, "start", "{\"name\":\"a\"}");
+  see (w, "get_vmi", "status.phase", "Running");
+  assert_int_equal (w->starts, 2);
+}
+
+/* As `hvkit run` has it: from its start to its end, whatever its strategy. */
+static void
+once_is_once (void **state)
+{
+  struct world *w = *state;
+  int code;
+  char *manifest = with_claim (vm_manifest ("running: false", VOLUME));
+  free (call_manifest (w, "apply", manifest, "once", &code));
+  free (manifest);
+  assert_int_equal (code, 0);
+  see (w, "get_vmi", "status.phase", "Running");
+  see (w, "get_vm", "status.runStrategy", "Once");
+  change (w, "stopped", "shutdown");
+  see (w, "get_vmi", "status.phase", "Succeeded");
+  assert_int_equal (w->starts, 1);
 }
 
 static void
@@ -1268,6 +1303,8 @@ main (void)
     TEST (rerun_on_failure_reruns_on_failure_only),
     TEST (always_comes_back),
     TEST (an_instance_on_its_own_runs_once),
+    TEST (an_instance_on_its_own_is_stopped_and_started),
+    TEST (once_is_once),
     TEST (a_failed_start_is_tried_again),
     TEST (a_start_that_fails_for_good_says_why),
     TEST (the_agent_is_asked_until_it_answers),
