@@ -325,6 +325,7 @@ succeeded (struct vmi_vm *v)
   h->api->timer_set (h, v->retry, 0, 0);
   (void) vmi_text_set (&v->failure, NULL);
   v->failure_code = 0;
+  vmi_io_error_follow (v);
   if (v->run.phase != VMI_RUNNING)
     return;
   vmi_agent_follow (v);

@@ -85,8 +85,9 @@ vmi_vm_new (struct vmi *vmi, const char *namespace_, const char *name, struct hv
   v->changed = h->api->cond_new (h);
   v->retry = h->api->timer_new (h, retry_due, v);
   v->agent_retry = h->api->timer_new (h, agent_due, v);
-  if (v->namespace_ != NULL && v->name != NULL && v->key != NULL && v->changed != NULL && v->retry != NULL
-      && v->agent_retry != NULL)
+  v->io_timer = h->api->timer_new (h, vmi_io_error_due, v);
+  if (v->namespace_ != NULL && v->name != NULL && v->key != NULL && v->changed != NULL && v->retry != NULL && v->agent_retry != NULL
+      && v->io_timer != NULL)
     return HV_STEAL (v);
   (void) vmi_no_memory (err);
   return NULL;
@@ -164,6 +165,7 @@ vmi_vm_unref (struct vmi_vm *v)
     return;
   h->api->timer_free (h, v->retry);
   h->api->timer_free (h, v->agent_retry);
+  h->api->timer_free (h, v->io_timer);
   h->api->cond_free (h, v->changed);
   free_texts (v);
   vmi_bytes_clear (&v->object);

@@ -22,6 +22,9 @@
   F (T, U32, _, settle_ms, 0, "a VM that ran this long has not failed to start", .unit = "ms", .def = "60000", .max = 3600000) \
   F (T, BOOL, _, admission, 0, "a VM is not started when the node's memory is promised to others", .def = "true") \
   F (T, U64, _, memory_reserve_bytes, 0, "of the node's memory, not for VMs", .unit = "bytes", .def = "0") \
+  F (T, U32, _, io_retry_ms, 0, "a machine that an I/O error paused is resumed after this long, then twice as long each time", \
+     .unit = "ms", .def = "10000", .umin = 1, .max = 3600000) \
+  F (T, U32, _, io_retry_max_ms, 0, "but at most after this long", .unit = "ms", .def = "180000", .umin = 1, .max = 3600000) \
   F (T, U32, _, agent_retry_ms, 0, \
      "a guest agent that does not answer is asked again after this long, then twice as long each time", .unit = "ms", \
      .def = "500", .umin = 1, .max = 60000)
@@ -166,6 +169,10 @@ struct vmi_vm {
   uint32_t agent_changes;     /* so far */
   uint32_t agent_failures;
   struct hv_timer *agent_retry;
+  struct hv_timer *io_timer; /* resumes it after an I/O error */
+  uint8_t io_waiting;
+  uint32_t io_retries;
+  uint64_t io_resumed_ms;
   char *agent_version;
   struct vmi_bytes osinfo;     /* hv_agent_osinfo */
   struct vmi_bytes interfaces; /* hv_agent_interfaces */
@@ -326,6 +333,10 @@ uint64_t vmi_grace_ms (struct vmi_vm *);
 /* [coro] start.c: everything from files to a running machine */
 int vmi_start_run (struct vmi_vm *, struct hv_err *);
 int vmi_new_run (struct vmi_vm *, struct hv_err *);
+
+/* --- io_error.c --- */
+void vmi_io_error_follow (struct vmi_vm *); /* after every observation */
+void vmi_io_error_due (void *self, void *vm);
 
 /* --- memory.c --- */
 /* RESOURCE_EXHAUSTED when the node does not have the memory that the instance is reckoned at. */

@@ -391,8 +391,17 @@ test_freezing (void **state)
   json_decref (call (w, "freeze", VM, 0, "\"filesystems\":0"));
   assert_int_equal (w->asked, 1);
   json_decref (call (w, "freeze_status", VM, 0, "\"frozen\""));
-  say (w, "{\"return\":4}", NULL, NULL);
+  say (w, "{\"return\":\"frozen\"}", "{\"return\":4}", NULL);
   json_decref (call (w, "thaw", VM, 0, "\"filesystems\":4"));
+  assert_string_equal (w->commands[1], "{\"execute\":\"guest-fsfreeze-thaw\"}");
+  say (w, "{\"return\":\"thawed\"}", NULL, NULL);
+  json_decref (call (w, "thaw", VM, 0, "\"filesystems\":0")); /* its hooks do not run again */
+  assert_int_equal (w->asked, 1);
+  say (w, "{\"error\":{\"class\":\"GenericError\",\"desc\":\"no status\"}}", "{\"return\":4}", NULL);
+  json_decref (call (w, "thaw", VM, 0, "\"filesystems\":4")); /* one that does not say is thawed */
+  say (w, "{\"return\":\"thawed\"}", "{\"error\":{\"class\":\"GenericError\",\"desc\":\"a hook failed\"}}", "{\"return\":1}");
+  json_decref (call (w, "freeze", VM, HV_E_FAILED_PRECONDITION, "a hook failed"));
+  assert_string_equal (w->commands[2], "{\"execute\":\"guest-fsfreeze-thaw\"}"); /* a part of it may be frozen */
   static const char *const bad[] = { "{\"return\":5}", "{\"return\":\"melting\"}", "{\"return\":{}}" };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     say (w, bad[i], NULL, NULL);

@@ -1178,6 +1178,36 @@ a_damaged_record_is_shown_and_can_be_replaced (void **state)
   free (path);
 }
 
+/* --- a disk that fails --- */
+
+static int
+is_resumed (void *arg)
+{
+  return strcmp (((struct world *) arg)->state, "running") == 0;
+}
+
+/* Tried again, as virt-handler does; a pause that a person asked for is that person's to end. */
+static void
+an_io_error_is_tried_again (void **state)
+{
+  struct world *w = *state;
+  hv_fake_free (w->fake);
+  w->fake = hv_fake_new (&vmi_plugin, "{\"io_retry_ms\":150,\"io_retry_max_ms\":300}", NULL, NULL);
+  hv_fake_provide (w->fake, "qmp", "hypervisor", 1);
+  script (w);
+  apply (w, with_claim (vm_manifest ("running: true", VOLUME)), "created");
+  see (w, "get_vmi", "status.phase", "Running");
+  for (int i = 0; i < 3; i++) {
+    change (w, "paused", "io_error");
+    see (w, "get_vmi", "status.conditions.2.reason", "PausedIOError");
+    assert_true (hv_fake_run_until (w->fake, is_resumed, w, WAIT_MS));
+  }
+  see (w, "get_vm", "status.printableStatus", "Running");
+  change (w, "paused", "user");
+  see (w, "get_vmi", "status.conditions.2.reason", "PausedByUser");
+  assert_false (hv_fake_run_until (w->fake, is_resumed, w, 700));
+}
+
 /* --- the node's memory --- */
 
 #define RESOURCES "resources: {limits: {cpu: \"4\", memory: 4Gi}, requests: {cpu: \"4\", memory: 4Gi}}"
@@ -1324,6 +1354,7 @@ main (void)
     TEST (an_image_with_a_base_of_its_own_is_refused),
     TEST (events_tell_of_changes),
     TEST (descriptions_have_events),
+    TEST (an_io_error_is_tried_again),
     TEST (overhead_is_kubevirts),
     TEST (a_vm_without_memory_waits),
     TEST (top_shows_what_is_used),
