@@ -169,6 +169,7 @@ int hv_proxy_run (struct hv_app *, const struct hv_model_method *, const struct 
 int hv_binary_run (struct hv_app *, const struct hv_model_method *, struct hv_node *args); /* binary.c */
 int hv_watch_run (struct hv_app *, const struct hv_model_method *, struct hv_node *args);
 int hv_builtin_events (struct hv_app *, struct hv_node *args);
+int hv_freezer_run (struct hv_app *, int argc, char **argv); /* freezer.c: called virt-freezer */
 int hv_builtin_run (struct hv_app *, struct hv_node *args); /* foreground.c */
 int hv_builtin_api (struct hv_app *, struct hv_node *args);
 int hv_builtin_completion (struct hv_app *, struct hv_node *args);

@@ -209,6 +209,8 @@ run (struct hv_app *app, int argc, char **argv)
   struct line l = { .argc = argc, .argv = argv, .at = 1 };
   l.words = hv_node_alloc (&app->arena, ((uint64_t) argc + 1) * sizeof *l.words);
   l.where = hv_node_alloc (&app->arena, ((uint64_t) argc + 1) * sizeof *l.where);
+  if (argc > 0 && strcmp (basename (argv[0]), "virt-freezer") == 0)
+    return hv_freezer_run (app, argc, argv);
   if (argc > 1 && strcmp (argv[1], "__complete") == 0) {
     (void) try_connect (app);
     return hv_complete_run (app, argc - 2, argv + 2);

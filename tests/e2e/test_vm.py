@@ -111,6 +111,8 @@ class Life(WithVm):
             self.hvkit("freeze", self.name, "--unfreeze-timeout", "1")
             until("the thaw", lambda: not frozen(), 20)
             self.assertIn("Frozen", self.hvkit("describe", "vmi", self.name))
+        with self.subTest("as virt-freezer"):
+            self.as_virt_freezer(frozen)
         until("Running", lambda: "Running" in self.hvkit("get", "vm"))
 
         self.hvkit("delete", "vm", self.name, timeout=200)
@@ -119,6 +121,25 @@ class Life(WithVm):
         self.assertEqual(json.loads(self.hvkit("get", "vm", "-o", "json"))["items"], [])
         self.nothing_left()
         self.assertEqual(self.d.stop(), 0)
+
+    def as_virt_freezer(self, frozen):
+        link = self.d.dir / "virt-freezer"
+        link.symlink_to(self.d.cli_argv()[0])
+
+        def freezer(*args, name=self.name, more=()):
+            return subprocess.run([str(link), *args, "--name", name, "--namespace", "default", *more], capture_output=True, text=True,
+                                  env={**os.environ, "HVKIT_SOCKET": str(self.d.socket)}, timeout=120)
+        self.assertEqual(freezer("--freeze", more=("--unfreezeTimeoutSeconds", "60")).returncode, 0)
+        self.assertTrue(frozen())
+        self.assertEqual(freezer("--unfreeze").returncode, 0)
+        self.assertFalse(frozen())
+        self.assertEqual(freezer().returncode, 1)
+        r = freezer("--freeze", name="nobody")
+        self.assertEqual((r.returncode, "does not exist" in r.stderr), (1, True), r.stderr)
+        self.hvkit("pause", self.name)
+        r = freezer("--freeze")
+        self.assertEqual((r.returncode, "paused" in r.stderr), (1, True), r.stderr)
+        self.hvkit("unpause", self.name)
 
     def test_stop_and_start_begin_from_the_same_disk(self):
         self.hvkit("apply", "-f", str(EXAMPLE))
