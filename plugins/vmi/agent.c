@@ -7,6 +7,8 @@
 
 #define ASK_MS       5000u
 #define RETRY_MAX_MS 60000u
+#define CLOCK_MS     1000u
+#define CLOCK_TRIES  60u
 
 void
 vmi_agent_forget (struct vmi_vm *v)
@@ -147,4 +149,43 @@ vmi_agent_interfaces (struct vmi_vm *v, struct hv_agent_interfaces *ret, struct 
   if (v->interfaces.size == 0)
     return hv_err_set (err, HV_E_NOT_FOUND, "the guest agent has not said anything yet");
   return h->api->decode (h, &hv_agent_interfaces_record, vmi_bytes_bin (&v->interfaces), HV_DECODE_OPEN, ret, err);
+}
+
+/* --- the guest's clock --- */
+
+/* 1: it is set, or will not be. */
+static int
+set_clock (struct vmi_vm *v)
+{
+  struct hv_host *h = v->vmi->host;
+  struct hv_call_options o = { .struct_size = sizeof o, .timeout_ms = CLOCK_MS };
+  struct hv_agent_set_time_args a = { 0 };
+  HV_SET (&a, vm, v->domain);
+  HV_SET (&a, backend, v->backend);
+  int r = h->api->call (h, "guest-agent.set_time", &hv_agent_set_time_args_record, &a, NULL, NULL, &o, NULL);
+  if (r == 0)
+    hv_log (h, HV_LOG_INFO, "VM '%s': its clock is set", v->domain);
+  return r == 0 || r == HV_E_UNIMPLEMENTED || r == HV_E_FAILED_PRECONDITION || r == HV_E_CANCELLED;
+}
+
+static void
+setting_clock (void *self, void *arg)
+{
+  struct vmi_vm *v = arg;
+  (void) self;
+  for (uint32_t i = 1; i < CLOCK_TRIES && hv_sleep (v->vmi->host, CLOCK_MS, NULL) == 0; i++)
+    if (v->gone || !v->seen.agent || v->run.phase != VMI_RUNNING || v->seen.state != HV_VM_RUNNING || set_clock (v))
+      break;
+  vmi_vm_unref (v);
+}
+
+/* As virt-launcher does it: tried again each second for a minute. A guest that cannot, or will not, is let be. The first time is
+ * waited for: what is asked of the guest next does not find it busy. */
+void
+vmi_agent_set_clock (struct vmi_vm *v)
+{
+  if (!v->seen.agent || set_clock (v))
+    return;
+  if (hv_go (v->vmi->host, "clock", setting_clock, vmi_vm_ref (v)) < 0)
+    vmi_vm_unref (v);
 }

@@ -163,11 +163,13 @@ vmi_backend_define (struct vmi_vm *v, const struct hv_machine *m, struct hv_err 
 }
 
 int
-vmi_backend_start (struct vmi_vm *v, struct hv_err *err)
+vmi_backend_start (struct vmi_vm *v, int paused, struct hv_err *err)
 {
   struct hv_start_args a = { 0 };
   struct hv_vm vm;
   HV_SET (&a, vm, v->domain);
+  if (paused)
+    HV_SET (&a, paused, 1);
   int r = call (v, "start", &hv_start_args_record, &a, &vm, START_MS, err);
   return r < 0 ? r : saw (v, &vm, err);
 }

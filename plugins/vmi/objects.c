@@ -7,6 +7,7 @@ const char *const vmi_protocol_words[] = { "TCP", "UDP", "SCTP", NULL };
 const char *const vmi_cache_words[] = { "none", "writethrough", "writeback", NULL };
 const char *const vmi_host_disk_words[] = { "Disk", "DiskOrCreate", NULL };
 const char *const vmi_pull_policy_words[] = { "Always", "IfNotPresent", "Never", NULL };
+const char *const vmi_start_strategy_words[] = { "Paused", NULL };
 const char *const vmi_eviction_words[] = { "None", "LiveMigrate", "LiveMigrateIfPossible", "External", NULL };
 const char *const vmi_strategy_words[] = { "Always", "Halted", "Manual", "RerunOnFailure", "Once", NULL };
 const char *const vmi_volume_mode_words[] = { "Filesystem", "Block", NULL };

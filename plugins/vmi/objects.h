@@ -238,6 +238,7 @@ HV_RECORD_STRUCT (vmi_network, VMI_NETWORK);
 
 extern const char *const vmi_eviction_words[]; /* None, LiveMigrate, LiveMigrateIfPossible, External */
 #define VMI_EVICTION_NONE 0u
+extern const char *const vmi_start_strategy_words[]; /* Paused */
 #define VMI_SPEC(F, T) \
   F (T, STR, _, architecture, VMI_OPT, "CPU architecture, Kubernetes' word", .umin = 1, .max = 16) \
   F (T, REC, vmi_domain, domain, HV_REQUIRED, "the machine") \
@@ -245,6 +246,7 @@ extern const char *const vmi_eviction_words[]; /* None, LiveMigrate, LiveMigrate
   F (T, ENUM, vmi_eviction, evictionStrategy, VMI_OPT, "None: this node has nowhere to move it to") \
   F (T, RECS, vmi_network, networks, VMI_OPT, "networks", .max = 32) \
   F (T, MAP, _, nodeSelector, VMI_OPT, "labels the node must have", .max = 64) \
+  F (T, ENUM, vmi_start_strategy, startStrategy, VMI_OPT, "Paused: the guest does not run before somebody unpauses it") \
   F (T, I64, _, terminationGracePeriodSeconds, VMI_OPT, "how long the guest may take to shut down", .unit = "s", .max = 86400) \
   F (T, RECS, vmi_volume, volumes, VMI_OPT, "what the disks show", .max = 64)
 HV_RECORD_STRUCT (vmi_spec, VMI_SPEC);

@@ -204,6 +204,8 @@ set_paused (struct vmi *vmi, const struct vmi_ref_args *a, int paused, struct hv
   if (r < 0)
     return r;
   vmi_note (v, 0, paused ? "Paused" : "Unpaused", "by user");
+  if (!paused)
+    vmi_agent_set_clock (v);
   vmi_status_update (v);
   return 0;
 }

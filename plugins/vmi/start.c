@@ -92,6 +92,6 @@ vmi_start_run (struct vmi_vm *v, struct hv_err *err)
   if (r == 0)
     r = vmi_backend_define (v, m, err);
   if (r == 0)
-    r = vmi_backend_start (v, err);
+    r = vmi_backend_start (v, HV_HAS (s, startStrategy), err);
   return r;
 }

@@ -274,7 +274,7 @@ int vmi_backend_list (struct vmi *, struct hv_strs *ret, struct hv_err *);
 /* Brings v->seen up to date. A VM that is not defined is an answer; a backend that is not there is UNAVAILABLE. */
 int vmi_backend_observe (struct vmi_vm *, struct hv_err *);
 int vmi_backend_define (struct vmi_vm *, const struct hv_machine *, struct hv_err *);
-int vmi_backend_start (struct vmi_vm *, struct hv_err *);
+int vmi_backend_start (struct vmi_vm *, int paused, struct hv_err *);
 int vmi_backend_shutdown (struct vmi_vm *, uint64_t grace_ms, struct hv_err *); /* 0: at once */
 int vmi_backend_undefine (struct vmi_vm *, struct hv_err *);                    /* what is not defined is undefined */
 int vmi_backend_simple (struct vmi_vm *, const char *verb, struct hv_err *);    /* pause, resume, stop */
@@ -344,8 +344,9 @@ int vmi_memory_admit (struct vmi_vm *, struct hv_err *);
 uint64_t vmi_node_memory (void);
 
 /* --- agent.c --- */
-#define VMI_AGENT_KNOWN_MS 600000u       /* guest-agent asks oftener than that, and says when something changed */
-void vmi_agent_follow (struct vmi_vm *); /* after every observation */
+void vmi_agent_set_clock (struct vmi_vm *); /* a guest that stood still does not know what time it is */
+#define VMI_AGENT_KNOWN_MS 600000u          /* guest-agent asks oftener than that, and says when something changed */
+void vmi_agent_follow (struct vmi_vm *);    /* after every observation */
 void vmi_agent_forget (struct vmi_vm *);
 int vmi_agent_osinfo (struct vmi_vm *, struct hv_agent_osinfo *ret, struct hv_err *); /* what is known, decoded */
 int vmi_agent_interfaces (struct vmi_vm *, struct hv_agent_interfaces *ret, struct hv_err *);

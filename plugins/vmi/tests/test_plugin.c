@@ -106,7 +106,6 @@ static char *
 on_start (void *arg, const char *args, int *code)
 {
   struct world *w = arg;
-  (void) args;
   logged (w, "start");
   w->starts++;
   if (w->fail_starts > 0) {
@@ -116,7 +115,8 @@ on_start (void *arg, const char *args, int *code)
     *code = HV_E_INTERNAL;
     return text ("qemu: no such option");
   }
-  change (w, "running", "booted");
+  int paused = strstr (args, "\"paused\":true") != NULL;
+  change (w, paused ? "paused" : "running", paused ? "user" : "booted");
   return vm_json (w);
 }
 
@@ -1178,6 +1178,52 @@ a_damaged_record_is_shown_and_can_be_replaced (void **state)
   free (path);
 }
 
+/* --- paused --- */
+
+static char *
+on_set_time (void *arg, const char *args, int *code)
+{
+  int *set = arg;
+  assert_non_null (strstr (args, "default_a"));
+  *code = ++*set < 2 ? HV_E_DEADLINE_EXCEEDED : 0;
+  return *code == 0 ? text ("{}") : text ("it does not answer");
+}
+
+static int
+is_set (void *arg)
+{
+  return *(int *) arg == 2;
+}
+
+/* A guest that stood still is told the time, and told again if it did not hear. */
+static void
+unpausing_sets_the_clock (void **state)
+{
+  struct world *w = *state;
+  int set = 0;
+  hv_fake_answer (w->fake, "guest-agent.set_time", on_set_time, &set);
+  w->agent = 1;
+  apply (w, with_claim (vm_manifest ("running: true", VOLUME)), "created");
+  see (w, "get_vmi", "status.phase", "Running");
+  call (w, "pause", "{\"name\":\"a\"}");
+  see (w, "get_vm", "status.printableStatus", "Paused");
+  assert_int_equal (set, 0);
+  call (w, "unpause", "{\"name\":\"a\"}");
+  assert_true (hv_fake_run_until (w->fake, is_set, &set, WAIT_MS));
+}
+
+static void
+a_start_may_be_paused (void **state)
+{
+  struct world *w = *state;
+  apply (w, with_claim (vm_manifest ("running: true", VOLUME "  startStrategy: Paused\n")), "created");
+  see (w, "get_vm", "status.printableStatus", "Paused");
+  see (w, "get_vmi", "status.phase", "Running");
+  assert_int_equal (w->starts, 1);
+  call (w, "unpause", "{\"name\":\"a\"}");
+  see (w, "get_vm", "status.printableStatus", "Running");
+}
+
 /* --- a disk that fails --- */
 
 static int
@@ -1354,6 +1400,8 @@ main (void)
     TEST (an_image_with_a_base_of_its_own_is_refused),
     TEST (events_tell_of_changes),
     TEST (descriptions_have_events),
+    TEST (unpausing_sets_the_clock),
+    TEST (a_start_may_be_paused),
     TEST (an_io_error_is_tried_again),
     TEST (overhead_is_kubevirts),
     TEST (a_vm_without_memory_waits),
