@@ -90,22 +90,31 @@ vmi_node_memory (void)
   return (uint64_t) sysconf (_SC_PHYS_PAGES) * (uint64_t) sysconf (_SC_PAGESIZE);
 }
 
+uint64_t
+vmi_memory_promised (struct vmi *vmi, const struct vmi_vm *but, uint32_t *ret_count)
+{
+  uint64_t bytes = 0;
+  *ret_count = 0;
+  for (uint32_t i = 0; i < vmi->vm_count; i++) {
+    struct vmi_vm *v = vmi->vms[i];
+    if (v == but || !v->run.exists || vmi_vm_final (v) || (v->run.phase < VMI_SCHEDULED && !vmi_vm_alive (v)))
+      continue;
+    bytes += reckon (v);
+    ++*ret_count;
+  }
+  return bytes;
+}
+
 int
 vmi_memory_admit (struct vmi_vm *v, struct hv_err *err)
 {
-  struct vmi *vmi = v->vmi;
-  uint64_t node = vmi_node_memory (), kept = vmi->config->memory_reserve_bytes, others = 0, mine = reckon (v);
+  const struct vmi_config *c = v->vmi->config;
   uint32_t count = 0;
+  uint64_t node = vmi_node_memory (), kept = c->memory_reserve_bytes, others = vmi_memory_promised (v->vmi, v, &count),
+           mine = reckon (v);
   char texts[3][VMI_QUANTITY_TEXT];
-  if (!vmi->config->admission)
+  if (!c->admission)
     return 0;
-  for (uint32_t i = 0; i < vmi->vm_count; i++) {
-    struct vmi_vm *o = vmi->vms[i];
-    if (o == v || !o->run.exists || vmi_vm_final (o) || (o->run.phase < VMI_SCHEDULED && !vmi_vm_alive (o)))
-      continue;
-    others += reckon (o);
-    count++;
-  }
   if (kept < node && others <= node - kept && mine <= node - kept - others)
     return 0;
   vmi_quantity_text ((mine + 1048575) / 1048576 * 1048576, texts[0]);

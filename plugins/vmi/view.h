@@ -222,6 +222,19 @@ HV_RECORD_STRUCT (vmi_config_map_view, VMI_CONFIG_MAP_VIEW);
   VMI_CURSOR_FIELDS (F, T)
 HV_RECORD_STRUCT (vmi_config_map_list, VMI_CONFIG_MAP_LIST);
 
+#define VMI_BACKEND_VIEW(F, T) \
+  F (T, STR, _, name, HV_REQUIRED, "hypervisor instance") \
+  F (T, STR, _, accel, 0, "accelerator in use") \
+  F (T, STR, _, version, 0, "version of what drives the machines") \
+  F (T, STR, _, reason, 0, "why it does not answer") \
+  F (T, STRS, _, machines, 0, "machine types") \
+  F (T, STRS, _, cpuModels, 0, "processor models that can be used")
+HV_RECORD_STRUCT (vmi_backend_view, VMI_BACKEND_VIEW);
+#define VMI_PLUGIN_VIEW(F, T) \
+  F (T, STR, _, name, HV_REQUIRED, "plugin instance") \
+  F (T, STR, _, state, HV_REQUIRED, "running, or what it is instead") \
+  F (T, STR, _, reason, HV_NULLABLE, "why")
+HV_RECORD_STRUCT (vmi_plugin_view, VMI_PLUGIN_VIEW);
 #define VMI_NODE_VIEW(F, T) \
   F (T, STR, _, name, HV_REQUIRED, "name of the node") \
   F (T, STR, _, status, HV_REQUIRED, "Ready, or NotReady when nothing drives machines") \
@@ -229,7 +242,12 @@ HV_RECORD_STRUCT (vmi_config_map_list, VMI_CONFIG_MAP_LIST);
   F (T, U32, _, cpus, HV_REQUIRED, "processors that are online") \
   F (T, U64, _, memory_bytes, HV_REQUIRED, "memory", .unit = "bytes") \
   F (T, STRS, _, backends, HV_REQUIRED, "hypervisor instances and their accelerator") \
-  F (T, STR, _, kernel, HV_REQUIRED, "uname -r")
+  F (T, STR, _, kernel, HV_REQUIRED, "uname -r") \
+  F (T, U32, _, vms, HV_REQUIRED, "virtual machines that run, or are being started") \
+  F (T, U64, _, promised_bytes, HV_REQUIRED, "memory that they are reckoned at", .unit = "bytes") \
+  F (T, U64, _, reserved_bytes, HV_REQUIRED, "memory that is not for virtual machines", .unit = "bytes") \
+  F (T, RECS, vmi_backend_view, hypervisors, HV_REQUIRED, "what drives machines here") \
+  F (T, RECS, vmi_plugin_view, plugins, HV_REQUIRED, "plugin instances and their health")
 HV_RECORD_STRUCT (vmi_node_view, VMI_NODE_VIEW);
 #define VMI_NODE_LIST(F, T) F (T, RECS, vmi_node_view, items, HV_REQUIRED, "this node")
 HV_RECORD_STRUCT (vmi_node_list, VMI_NODE_LIST);

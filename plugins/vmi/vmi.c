@@ -104,7 +104,9 @@ CLI (get_config_map, .words = "get configmap|get configmaps|get cm", .positional
      .shorts = "A=all_namespaces", .columns = "NAME=metadata.name DATA=hvkit.keys AGE=metadata.creationTimestamp:age",
      .wide = "NAMESPACE=metadata.namespace");
 CLI (get_node, .words = "get node|get nodes", .list = "items",
-     .columns = "NAME=name STATUS=status ARCH=arch CPUS=cpus MEMORY=memory_bytes:bytes BACKENDS=backends", .wide = "KERNEL=kernel");
+     .columns = "NAME=name STATUS=status ARCH=arch CPUS=cpus MEMORY=memory_bytes:bytes VMS=vms PROMISED=promised_bytes:bytes "
+                "BACKENDS=backends",
+     .wide = "KERNEL=kernel");
 CLI (describe_vm, .words = "describe vm", .positional = "name");
 CLI (describe_vmi, .words = "describe vmi", .positional = "name");
 CLI (start, .words = "start", .positional = "name", .done = "VM {name} was scheduled to start");

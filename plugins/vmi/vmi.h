@@ -342,6 +342,8 @@ void vmi_io_error_due (void *self, void *vm);
 /* RESOURCE_EXHAUSTED when the node does not have the memory that the instance is reckoned at. */
 int vmi_memory_admit (struct vmi_vm *, struct hv_err *);
 uint64_t vmi_node_memory (void);
+/* What the instances that run, or are being started, are reckoned at; but for one (NULL: all). */
+uint64_t vmi_memory_promised (struct vmi *, const struct vmi_vm *but, uint32_t *ret_count);
 
 /* --- agent.c --- */
 void vmi_agent_set_clock (struct vmi_vm *); /* a guest that stood still does not know what time it is */

@@ -81,6 +81,8 @@ class Life(WithVm):
         self.on_the_console(b"echo $(hostname)-$((6*7))\n", f"{self.host}-42".encode())
         self.assertRegex(self.hvkit("get", "vm"), r"ubuntu-amd\s+Running\s+True")
 
+        self.the_node()
+
         # kill -9 of the daemon: the machine keeps its process, and the next daemon has it Running again, agent included
         before = self.d.machines()
         self.assertEqual(len(before), 1)
@@ -121,6 +123,18 @@ class Life(WithVm):
         self.assertEqual(json.loads(self.hvkit("get", "vm", "-o", "json"))["items"], [])
         self.nothing_left()
         self.assertEqual(self.d.stop(), 0)
+
+    def the_node(self):
+        node = json.loads(self.hvkit("get", "node", "-o", "json", timeout=180))["items"][0]
+        self.assertEqual((node["status"], node["vms"]), ("Ready", 1))
+        overhead = json.loads(self.hvkit("vmi", "overhead", "-f", str(EXAMPLE), "-o", "json"))["items"][0]
+        self.assertEqual(node["promised_bytes"], overhead["total_bytes"])
+        qmp = next(h for h in node["hypervisors"] if h["name"] == "qmp")
+        self.assertIn("q35", " ".join(qmp["machines"]))
+        self.assertEqual({p["name"]: p["state"] for p in node["plugins"]}["vmi"], "running")
+        top = json.loads(self.hvkit("top", "-o", "json"))["items"][0]
+        self.assertEqual((top["name"], top["reckoned_bytes"]), (self.name, overhead["total_bytes"]))
+        self.assertGreater(top["memory_bytes"], 1 << 20)
 
     def as_virt_freezer(self, frozen):
         link = self.d.dir / "virt-freezer"
