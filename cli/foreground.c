@@ -222,9 +222,9 @@ start_daemon (struct run *x, const struct hv_node *args)
   const char *manifests = hv_node_str (args, "manifests"), *plugins = hv_node_str (args, "plugin_dir");
   const char *daemon = daemon_path (x->app, hv_node_str (args, "hvkitd"));
   struct hv_arena *a = &x->app->arena;
-  int r = make_dir (x->state_dir, 0755);
+  int r = make_dir (x->state_dir, 0711);
   if (r == 0)
-    r = make_dir (x->run_dir, 0755);
+    r = make_dir (x->run_dir, 0711);
   if (r < 0) {
     hv_term_error ("run: make '%s' and '%s': %s", x->state_dir, x->run_dir, strerror (-r));
     return HV_EXIT_FAILED;
