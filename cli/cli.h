@@ -44,6 +44,7 @@ struct hv_model_method {
   const char *stream;                       /* the field of the result that is a byte stream's token; NULL: none */
   const char *binary;                       /* the one field of the result that is binary and always there; NULL: none */
   uint8_t terminal;                         /* the stream is for a person's terminal */
+  uint8_t text;                             /* the stream is text to be read */
   const struct hv_model_instance *instance; /* NULL: built in */
   hv_builtin_fn *builtin;
 };
@@ -170,7 +171,7 @@ int hv_binary_run (struct hv_app *, const struct hv_model_method *, struct hv_no
 int hv_watch_run (struct hv_app *, const struct hv_model_method *, struct hv_node *args);
 int hv_builtin_events (struct hv_app *, struct hv_node *args);
 int hv_freezer_run (struct hv_app *, int argc, char **argv); /* freezer.c: called virt-freezer */
-int hv_builtin_run (struct hv_app *, struct hv_node *args); /* foreground.c */
+int hv_builtin_run (struct hv_app *, struct hv_node *args);  /* foreground.c */
 int hv_builtin_api (struct hv_app *, struct hv_node *args);
 int hv_builtin_completion (struct hv_app *, struct hv_node *args);
 int hv_complete_run (struct hv_app *, int argc, char **argv); /* hvkit __complete -- words… */
@@ -191,7 +192,16 @@ extern struct hv_term {
   uint8_t out_tty, err_tty, out_color, err_color, utf8;
 } hv_term;
 int hv_term_init (const char *when); /* "auto", "always", "never"; 0 if it is none of them */
-uint32_t hv_term_columns (void);     /* of stderr's or stdout's terminal; 80 if unknown */
+/* plain.c: text of a guest, in pieces. */
+struct hv_plain {
+  uint8_t held[4]; /* of a character that is not whole yet */
+  uint32_t n;
+  int state;
+};
+uint64_t hv_plain_text (struct hv_plain *, const uint8_t *data, uint64_t n,
+                        char *out); /* `out`: room for 2 n + 4 bytes; how many there are */
+
+uint32_t hv_term_columns (void); /* of stderr's or stdout's terminal; 80 if unknown */
 const char *hv_term_on (FILE *, enum hv_style);
 const char *hv_term_off (FILE *, enum hv_style);
 /* Control characters, broken UTF-8 and characters that reorder text become visible escapes. */

@@ -140,6 +140,7 @@ build_method (struct hv_arena *a, const struct hv_model_instance *instance, cons
   m->watch = hv_node_str (cli, "watch");
   m->shorts = hv_node_str (cli, "shorts");
   m->terminal = (uint8_t) hv_node_true (cli, "terminal");
+  m->text = (uint8_t) hv_node_true (cli, "text");
   find_payload (m);
   m->instance = instance;
 }

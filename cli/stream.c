@@ -54,7 +54,9 @@ terminal_make_raw (void)
 struct session {
   int fd;
   uint8_t raw, in_open, left, told; /* left: by the escape; told: the other side knows that no more comes */
-  uint8_t up[65536];                /* typed and not yet taken */
+  uint8_t readable;                 /* what comes goes onto a terminal as plain text */
+  struct hv_plain plain;
+  uint8_t up[65536]; /* typed and not yet taken */
   size_t up_size;
 };
 
@@ -120,7 +122,11 @@ take_output (struct session *s)
     return 1;
   if (n <= 0)
     return 0;
-  return write_all (STDOUT_FILENO, data, (size_t) n) < 0 ? -1 : 1;
+  if (!s->readable)
+    return write_all (STDOUT_FILENO, data, (size_t) n) < 0 ? -1 : 1;
+  char text[2 * sizeof data + 4];
+  uint64_t size = hv_plain_text (&s->plain, data, (uint64_t) n, text);
+  return write_all (STDOUT_FILENO, (uint8_t *) text, size) < 0 ? -1 : 1;
 }
 
 static int
@@ -171,11 +177,11 @@ say_connected (struct hv_app *app, const struct hv_model_method *m, const struct
 static int
 attach (struct hv_app *app, const struct hv_model_method *m, const struct hv_node *args, const char *token)
 {
-  struct session s = { .fd = -1, .in_open = 1 };
+  struct session s = { .fd = -1, .in_open = !m->text, .readable = m->text && hv_term.out_tty };
   int r = hv_client_attach (app->socket, token, NULL, &s.fd, app->err);
   if (r != 0)
     return hv_run_report (app, r);
-  s.raw = isatty (STDIN_FILENO) == 1 && hv_term.out_tty;
+  s.raw = !m->text && isatty (STDIN_FILENO) == 1 && hv_term.out_tty;
   if (s.raw)
     say_connected (app, m, args);
   if (s.raw && terminal_make_raw () != 0) {
@@ -194,7 +200,7 @@ hv_stream_run (struct hv_app *app, const struct hv_model_method *m, struct hv_no
   struct hv_node *result = NULL;
   if (app->opt.proxy != NULL)
     return hv_proxy_run (app, m, args);
-  if (hv_term.out_tty && !m->terminal) {
+  if (hv_term.out_tty && !m->terminal && !m->text) {
     hv_term_error ("%s: its answer is a byte stream that is not for a terminal: give --proxy PATH for a program that connects "
                    "there, or redirect the output",
                    m->verb);

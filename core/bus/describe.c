@@ -38,6 +38,11 @@ describe_cli (const struct hv_cli *cli, struct hv_pack *p)
     hv_pack_bool (p, 1);
     n++;
   }
+  if (c.flags & HV_CLI_TEXT) {
+    hv_pack_str (p, "text");
+    hv_pack_bool (p, 1);
+    n++;
+  }
   hv_pack_map_close (p, map, n);
 }
 
@@ -47,7 +52,8 @@ describe_flags (uint32_t flags, struct hv_pack *p)
   static const struct {
     uint32_t bit;
     const char *word;
-  } words[] = { { HV_FAST, "fast" }, { HV_READ, "read" }, { HV_HIDDEN, "hidden" }, { HV_MUST, "must" }, { HV_PROGRESS, "progress" } };
+  } words[]
+      = { { HV_FAST, "fast" }, { HV_READ, "read" }, { HV_HIDDEN, "hidden" }, { HV_MUST, "must" }, { HV_PROGRESS, "progress" } };
   uint32_t n = 0;
   uint64_t list = hv_pack_array_open (p);
   for (size_t k = 0; k < sizeof words / sizeof *words; k++)

@@ -129,6 +129,7 @@ const struct hv_plugin lv_plugin = {
     HV_IMPLEMENT (hv_hypervisor_migrate, lv_migrate),
     HV_IMPLEMENT (hv_hypervisor_migrate_in, lv_migrate_in),
     HV_IMPLEMENT (hv_hypervisor_dump_memory, lv_dump_memory),
+    HV_IMPLEMENT (hv_hypervisor_logs, lv_logs),
     HV_IMPLEMENT (hv_hypervisor_console, lv_console),
     HV_IMPLEMENT (hv_hypervisor_display, lv_display),
     HV_IMPLEMENT (hv_hypervisor_screenshot, lv_screenshot),

@@ -39,6 +39,8 @@
   F (T, STR, _, efi_code, HV_PATH, "EFI firmware, the read-only part", .def = "/usr/share/OVMF/OVMF_CODE_4M.fd", .max = 4096) \
   F (T, STR, _, efi_vars, HV_PATH, "EFI variables that a machine begins with", .def = "/usr/share/OVMF/OVMF_VARS_4M.fd", \
      .max = 4096) \
+  F (T, STR, _, qemu_logs, HV_PATH, "where libvirt keeps QEMU's own logs; with spawn that is known", \
+     .def = "/var/log/libvirt/qemu", .max = 4096) \
   F (T, U32, _, balloon_s, 0, "how often guests report their memory; 0: never", .unit = "s", .def = "10", .max = 3600)
 extern const char *const lv_accel_words[];
 #define LV_ACCEL_AUTO 0u
@@ -343,6 +345,7 @@ int lv_restore (void *, struct hv_call *, const void *, void *, struct hv_err *)
 int lv_migrate (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_migrate_in (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_dump_memory (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int lv_logs (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_console (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_display (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int lv_screenshot (void *, struct hv_call *, const void *, void *, struct hv_err *);

@@ -120,6 +120,7 @@ const struct hv_plugin qmp_plugin = {
     HV_IMPLEMENT (hv_hypervisor_restore, qmp_restore),
     HV_IMPLEMENT (hv_hypervisor_migrate, qmp_migrate),
     HV_IMPLEMENT (hv_hypervisor_migrate_in, qmp_migrate_in),
+    HV_IMPLEMENT (hv_hypervisor_logs, qmp_logs),
     HV_IMPLEMENT (hv_hypervisor_console, qmp_console),
     HV_IMPLEMENT (hv_hypervisor_display, qmp_display),
     HV_IMPLEMENT (hv_hypervisor_reset, qmp_reset),

@@ -496,6 +496,7 @@ int qmp_reboot (void *, struct hv_call *, const void *, void *, struct hv_err *)
 int qmp_send_key (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_screenshot (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_dump_memory (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int qmp_logs (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_console (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_display (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int qmp_snapshot_create (void *, struct hv_call *, const void *, void *, struct hv_err *);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 HV_RECORD_TABLE (vmi_console_args, VMI_CONSOLE_ARGS, "arguments of console");
+HV_RECORD_TABLE (vmi_logs_args, VMI_LOGS_ARGS, "arguments of logs");
 HV_RECORD_TABLE (vmi_screenshot_args, VMI_SCREENSHOT_ARGS, "arguments of screenshot");
 
 static int
@@ -42,6 +43,32 @@ vmi_console (void *self, struct hv_call *call, const void *args, void *result, s
   HV_SET (&a, vm, domain);
   HV_SET (&a, force, in->force);
   return forward (self, v, "console", &hv_console_args_record, &a, &hv_stream_answer_record, result, err);
+}
+
+/* Of a machine that has ended too, as long as there is one. */
+int
+vmi_logs (void *self, struct hv_call *call, const void *args, void *result, struct hv_err *err)
+{
+  const struct vmi_logs_args *in = args;
+  struct vmi *vmi = self;
+  struct hv_logs_args a = { 0 };
+  struct vmi_vm *v = vmi_need (vmi, VMI_KIND_VMI, in->namespace, in->name, err);
+  (void) call;
+  if (v == NULL)
+    return HV_E_NOT_FOUND;
+  if (!v->run.exists || !v->seen.defined)
+    return hv_err_set (err, HV_E_FAILED_PRECONDITION, "VirtualMachineInstance '%s/%s' is %s: it has no logs", in->namespace,
+                       in->name, v->run.exists ? vmi_phase_words[v->run.phase] : "not started");
+  const char *domain = hv_strdup (vmi->host, v->domain);
+  if (domain == NULL)
+    return vmi_no_memory (err);
+  HV_CLEAN (vmi_vm) struct vmi_vm *held = vmi_vm_ref (v);
+  HV_SET (&a, vm, domain);
+  HV_SET (&a, source, in->source);
+  HV_SET (&a, follow, in->follow);
+  if (HV_HAS (in, tail))
+    HV_SET (&a, tail, in->tail);
+  return forward (vmi, held, "logs", &hv_logs_args_record, &a, &hv_stream_answer_record, result, err);
 }
 
 int

@@ -50,6 +50,14 @@ HV_RECORD_STRUCT (vmi_ref_args, VMI_REF_ARGS);
   VMI_NAMESPACE_FIELD (F, T) \
   F (T, BOOL, _, force, 0, "end another session of this console", .def = "false")
 HV_RECORD_STRUCT (vmi_console_args, VMI_CONSOLE_ARGS);
+#define VMI_LOGS_ARGS(F, T) \
+  VMI_NAME_FIELD (F, T) \
+  VMI_NAMESPACE_FIELD (F, T) \
+  F (T, ENUM, hv_log_source, source, 0, "whose words: the serial console's, the firmware's, the hypervisor's, or all, marked", \
+     .def = "serial") \
+  F (T, BOOL, _, follow, 0, "go on with what comes, until the machine ends", .def = "false") \
+  F (T, U64, _, tail, 0, "only so many of the last lines; absent: all that is kept", .max = 1000000000)
+HV_RECORD_STRUCT (vmi_logs_args, VMI_LOGS_ARGS);
 #define VMI_SCREENSHOT_ARGS(F, T) \
   VMI_NAME_FIELD (F, T) \
   VMI_NAMESPACE_FIELD (F, T) \

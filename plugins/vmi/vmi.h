@@ -400,6 +400,7 @@ int vmi_freeze (void *, struct hv_call *, const void *, void *, struct hv_err *)
 int vmi_unfreeze (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_unpause (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_console (void *, struct hv_call *, const void *, void *, struct hv_err *);
+int vmi_logs (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_vnc (void *, struct hv_call *, const void *, void *, struct hv_err *);
 int vmi_screenshot (void *, struct hv_call *, const void *, void *, struct hv_err *);
 /* run.c: the instance, referenced; it runs. NOT_FOUND, FAILED_PRECONDITION. */

@@ -24,7 +24,7 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.execv(daemon.cli_argv()[0], [*daemon.cli_argv(), *args])
-        self.seen = b""
+        self.seen = self.all = b""
 
     def expect(self, text):
         end = time.monotonic() + LIMIT
@@ -33,7 +33,9 @@ class Terminal:
                 raise AssertionError(f"{text!r} did not come: {self.seen!r}")
             if select.select([self.fd], [], [], 1)[0]:
                 try:
-                    self.seen += os.read(self.fd, 4096)
+                    data = os.read(self.fd, 4096)
+                    self.seen += data
+                    self.all += data
                 except OSError:  # the program has ended
                     end = 0
         self.seen = self.seen[self.seen.index(text) + len(text):]

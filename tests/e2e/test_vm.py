@@ -82,6 +82,7 @@ class Life(WithVm):
         self.assertRegex(self.hvkit("get", "vm"), r"ubuntu-amd\s+Running\s+True")
 
         self.the_node()
+        self.its_logs()
 
         # kill -9 of the daemon: the machine keeps its process, and the next daemon has it Running again, agent included
         before = self.d.machines()
@@ -123,6 +124,11 @@ class Life(WithVm):
         self.assertEqual(json.loads(self.hvkit("get", "vm", "-o", "json"))["items"], [])
         self.nothing_left()
         self.assertEqual(self.d.stop(), 0)
+
+    def its_logs(self):
+        self.assertIn("GUEST-READY", self.hvkit("logs", self.name))
+        self.assertRegex(self.hvkit("logs", self.name, "--source", "all"), r"(?m)^firmware \| .*SeaBIOS")
+        self.assertEqual(len(self.hvkit("logs", self.name, "--tail", "1").splitlines()), 1)
 
     def the_node(self):
         node = json.loads(self.hvkit("get", "node", "-o", "json", timeout=180))["items"][0]

@@ -536,3 +536,9 @@ lv_spawn_end (struct lv_spawn *s, int forget, struct hv_err *err)
   lv_spawn_leave (s);
   return r;
 }
+
+const char *
+lv_spawn_state_dir (const struct lv_spawn *s)
+{
+  return s->state;
+}

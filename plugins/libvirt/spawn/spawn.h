@@ -44,4 +44,5 @@ void lv_spawn_leave (struct lv_spawn *);         /* we end, they stay; NULL is f
 /* [coro] They end, which no machine of theirs does; `forget`: and what they kept is removed. Frees it in any case. UNAVAILABLE: one
  * does not end. */
 int lv_spawn_end (struct lv_spawn *, int forget, struct hv_err *);
+const char *lv_spawn_state_dir (const struct lv_spawn *); /* of the daemon: its logs are below it; lives with the spawn */
 #endif

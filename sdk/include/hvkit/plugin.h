@@ -50,6 +50,7 @@ struct hv_host;
 #define HV_LANE_DESTROY 2u
 #define HV_LANE_AGENT   3u
 
+#define HV_CLI_TEXT     2u /* its byte stream (HV_STREAM_TOKEN) is text to be read: on a terminal, without what would act on it */
 #define HV_CLI_TERMINAL 1u /* its byte stream (HV_STREAM_TOKEN) is for a person's terminal: a console, a shell */
 
 /* How a method appears on the command line beyond `hvkit INSTANCE VERB --field value`. */

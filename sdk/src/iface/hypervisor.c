@@ -13,6 +13,7 @@ const char *const hv_shutdown_mode_words[] = { "acpi", "agent", NULL };
 const char *const hv_block_fault_words[] = { "ok", "failed", "no_space", NULL };
 const char *const hv_backup_mode_words[] = { "push", "pull", NULL };
 const char *const hv_dump_format_words[] = { "elf", "kdump-zlib", "kdump-lzo", "kdump-snappy", "win-dmp", NULL };
+const char *const hv_log_source_words[] = { "serial", "firmware", "hypervisor", "all", NULL };
 const char *const hv_screenshot_format_words[] = { "png", "ppm", NULL };
 
 /* Rows: from, columns: to. A change to itself is none. A record may turn out unreadable whatever the VM did; a process
@@ -100,6 +101,7 @@ HV_RECORD_TABLE (hv_migrate_in_result, HV_MIGRATE_IN_RESULT, "where a migration 
 HV_RECORD_TABLE (hv_dump_memory_args, HV_DUMP_MEMORY_ARGS, "arguments of dump_memory");
 HV_RECORD_TABLE (hv_console_args, HV_CONSOLE_ARGS, "arguments of console");
 HV_RECORD_TABLE (hv_stream_answer, HV_STREAM_ANSWER, "a byte stream");
+HV_RECORD_TABLE (hv_logs_args, HV_LOGS_ARGS, "arguments of logs");
 HV_RECORD_TABLE (hv_screenshot_args, HV_SCREENSHOT_ARGS, "arguments of screenshot");
 HV_RECORD_TABLE (hv_screenshot, HV_SCREENSHOT, "a picture of the screen");
 HV_RECORD_TABLE (hv_send_key_args, HV_SEND_KEY_ARGS, "arguments of send_key");
@@ -132,6 +134,7 @@ HV_RECORD_TABLE (hv_control_event, HV_CONTROL_EVENT, "the connection to the hype
 HV_VERB_CLI (plain, .positional = NULL);
 HV_VERB_CLI (vm, .positional = "vm");
 HV_VERB_CLI (console, .positional = "vm", .flags = HV_CLI_TERMINAL);
+HV_VERB_CLI (logs, .positional = "vm", .flags = HV_CLI_TEXT, .shorts = "f=follow");
 HV_VERB_CLI (get, .positional = "vm", .columns = VM_COLUMNS, .wide = VM_WIDE, .watch = "lifecycle");
 HV_VERB_CLI (list, .columns = VM_COLUMNS, .wide = VM_WIDE, .list = "items", .watch = "lifecycle");
 HV_VERB_CLI (defined, .positional = "vm", .done = "vm/{vm} defined");
@@ -284,6 +287,9 @@ HV_VERB (screenshot, "screenshot", HV_READ, &hv_screenshot_args_record, &hv_scre
 HV_VERB (send_key, "send_key", 0, &hv_send_key_args_record, NULL, HV_OPERATOR, HV_LANE_MUTATE, "vm", 0, &cli_keys,
          "Press keys together");
 
+HV_VERB (logs, "logs", 0, &hv_logs_args_record, &hv_stream_answer_record, HV_OPERATOR, HV_LANE_NONE, "vm", 0, &cli_logs,
+         "What the serial console, the firmware and the hypervisor have said, as a byte stream");
+
 const struct hv_iface hv_iface_hypervisor = {
   .struct_size = sizeof (struct hv_iface),
   .major = 1,
@@ -333,6 +339,7 @@ const struct hv_iface hv_iface_hypervisor = {
                                               &hv_hypervisor_display,
                                               &hv_hypervisor_screenshot,
                                               &hv_hypervisor_send_key,
+                                              &hv_hypervisor_logs,
                                               NULL },
   .events = (const struct hv_event
                  *const[]){ HV_EVENT ("lifecycle", &hv_lifecycle_record, "A VM changed its state", .flags = HV_MUST),

@@ -60,6 +60,19 @@ check_display (struct tck *t)
   stream (t, "display");
 }
 
+/* Of a machine that ended too: what it said last is wanted then. */
+static void
+check_logs (struct tck *t)
+{
+  const char *vm = tck_define (t, "a");
+  (void) tck_ok (t, "start", "{\"vm\":\"%s\"}", vm);
+  const char *first = tck_str (tck_ok (t, "logs", "{\"vm\":\"%s\",\"follow\":true}", vm), "token");
+  const char *second = tck_str (tck_ok (t, "logs", "{\"vm\":\"%s\",\"tail\":10}", vm), "token");
+  TCK_CHECK (t, strlen (first) >= 16 && strcmp (first, second) != 0, "the token is too short to be a secret, or given out twice");
+  (void) tck_ok (t, "stop", "{\"vm\":\"%s\"}", vm);
+  (void) tck_ok (t, "logs", "{\"vm\":\"%s\"}", vm);
+}
+
 static void
 check_agent (struct tck *t)
 {
@@ -82,6 +95,7 @@ const struct tck_check tck_guest_checks[] = {
   { "guest.console", "console answers a token, another one each time; a VM without a process is refused", "console",
     check_console },
   { "guest.display", "display answers a token; a VM without a process is refused", "display", check_display },
+  { "guest.logs", "logs answers a token, of a running machine and of one that has ended", "logs", check_logs },
   { "guest.no-agent", "agent_command without an agent is UNAVAILABLE or FAILED_PRECONDITION, never a success", NULL, check_agent },
   { NULL, NULL, NULL, NULL },
 };

@@ -541,6 +541,18 @@ HV_RECORD_STRUCT (hv_console_args, HV_CONSOLE_ARGS);
 #define HV_STREAM_ANSWER(F, T) F (T, STR, _, token, HV_REQUIRED | HV_SECRET | HV_STREAM_TOKEN, "for bus.attach, valid once")
 HV_RECORD_STRUCT (hv_stream_answer, HV_STREAM_ANSWER);
 
+extern const char *const hv_log_source_words[]; /* serial, firmware, hypervisor, all */
+#define HV_LOG_SERIAL     0u
+#define HV_LOG_FIRMWARE   1u
+#define HV_LOG_HYPERVISOR 2u
+#define HV_LOG_EVERY      3u
+#define HV_LOGS_ARGS(F, T) \
+  HV_VM_FIELD_ (F, T) \
+  F (T, ENUM, hv_log_source, source, 0, "whose words; all: each line with its source before it", .def = "serial") \
+  F (T, BOOL, _, follow, 0, "go on with what comes, until the machine ends", .def = "false") \
+  F (T, U64, _, tail, 0, "only so many of the last lines; absent: all that is kept", .max = 1000000000)
+HV_RECORD_STRUCT (hv_logs_args, HV_LOGS_ARGS);
+
 extern const char *const hv_screenshot_format_words[]; /* png, ppm */
 #define HV_SCREENSHOT_ARGS(F, T) \
   HV_VM_FIELD_ (F, T) \
@@ -699,7 +711,7 @@ extern const struct hv_method hv_hypervisor_pause, hv_hypervisor_resume, hv_hype
     hv_hypervisor_snapshot_revert, hv_hypervisor_snapshot_delete, hv_hypervisor_block_commit, hv_hypervisor_block_pull,
     hv_hypervisor_block_mirror, hv_hypervisor_backup_begin, hv_hypervisor_backup_end, hv_hypervisor_save,
     hv_hypervisor_restore, hv_hypervisor_migrate, hv_hypervisor_migrate_in, hv_hypervisor_dump_memory,
-    hv_hypervisor_console, hv_hypervisor_display, hv_hypervisor_screenshot, hv_hypervisor_send_key;
+    hv_hypervisor_console, hv_hypervisor_display, hv_hypervisor_screenshot, hv_hypervisor_send_key, hv_hypervisor_logs;
 extern const struct hv_iface hv_iface_hypervisor;
 
 #ifdef __cplusplus
